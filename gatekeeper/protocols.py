@@ -1,0 +1,198 @@
+"""The seams of gatekeeper: what a classifier, restorer, predictor, calibrator, corruption must do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from gatekeeper.errors import InputError
+from gatekeeper.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LogitsKind = Literal["logits", "log_probabilities"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a classifier returns for a batch in one pass.
+
+    Attributes:
+        logits: Shape (B, K), float32; see ``kind``. Never probabilities.
+        kind: ``"logits"`` (before softmax) or ``"log_probabilities"`` (a remote that only gives
+            probabilities); declared by the classifier, never guessed from values.
+        features: Shape (B, F), float32, or None where the classifier exposes none.
+    """
+
+    logits: FloatArray
+    kind: LogitsKind
+    features: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that is known about B looks; the only input of a reliability predictor.
+
+    Attributes:
+        logits: Shape (B, K).
+        logits_kind: ``"logits"`` or ``"log_probabilities"``.
+        features: Shape (B, F), or None.
+        signals: Shape (B, D), in the order of ``gatekeeper.signals.SIGNAL_NAMES``.
+        probes: Shape (B, P); P is 0 where no probe is configured.
+        seeds: Shape (B,), each derived from the run seed and the image digest.
+        restorer: Shape (B,), name of the restorer per row ("" for a raw look).
+        raw: Evidence of the first look, row by row, when these are looks at restored images.
+        images: Shape (B, 3, H, W), or None when the evidence is replayed from the table.
+    """
+
+    logits: FloatArray
+    logits_kind: LogitsKind
+    features: FloatArray | None
+    signals: FloatArray
+    probes: FloatArray
+    seeds: IntArray
+    restorer: np.ndarray  # type: ignore[type-arg]
+    raw: Evidence | None = None
+    images: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse rows that do not line up."""
+        for name in ("features", "signals", "probes", "seeds", "restorer"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.logits):
+                raise InputError(
+                    f"evidence must have one row per look: logits have {len(self.logits)}, "
+                    f"{name} has {len(value)}"
+                )
+        if self.raw is not None and len(self.raw) != len(self):
+            raise InputError(
+                f"raw evidence must have one row per restored look: {len(self)} restored, "
+                f"{len(self.raw)} raw"
+            )
+
+    def __len__(self) -> int:
+        """Number of looks B."""
+        return len(self.logits)
+
+    @property
+    def labels(self) -> IntArray:
+        """The classifier's answers, shape (B,)."""
+        return np.asarray(np.argmax(self.logits, axis=1))
+
+    def take(self, rows: IntArray | BoolArray) -> Evidence:
+        """The evidence of some rows (index or mask), in that order; images are dropped."""
+        changes = {
+            f.name: getattr(self, f.name)[rows]
+            for f in fields(self)
+            if f.name in {"logits", "signals", "probes", "seeds", "restorer"}
+        }
+        return replace(
+            self,
+            **changes,
+            features=None if self.features is None else self.features[rows],
+            raw=None if self.raw is None else self.raw.take(rows),
+            images=None,
+        )
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Answers K-way questions about images; owns its resizing and normalisation."""
+
+    @property
+    def model_id(self) -> str:
+        """Name under which the classifier is known."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Length K; position = label."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 over weights and preprocessing: what a certificate speaks about."""
+        ...
+
+    def look(self, images: Tensor) -> Look:
+        """(B, 3, H, W) in [0, 1] -> logits, their kind and features, in one pass."""
+        ...
+
+
+@runtime_checkable
+class Restorer(Protocol):
+    """Undoes a degradation: same shape, same range, input untouched."""
+
+    @property
+    def name(self) -> str:
+        """Name under which the router knows it."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 over everything that determines its output."""
+        ...
+
+    def restore(self, images: Tensor, *, seeds: IntArray, mask: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, H, W) in [0, 1]; a row depends on its own image and seed only."""
+        ...
+
+
+@runtime_checkable
+class ReliabilityPredictor(Protocol):
+    """Orders answers by how likely they are right; higher is more reliable; not a probability."""
+
+    def fit(self, evidence: Evidence, correct: BoolArray) -> Self:
+        """Learn from looks (B rows) and whether each answer was right (B,)."""
+        ...
+
+    def score(self, evidence: Evidence) -> FloatArray:
+        """(B,) scores, higher is more reliable."""
+        ...
+
+
+@runtime_checkable
+class Calibrator(Protocol):
+    """Turns scores into probabilities of being right; keeps their order at a fixed context."""
+
+    def fit(
+        self, scores: FloatArray, correct: BoolArray, *, context: FloatArray | None = None
+    ) -> Self:
+        """Learn from scores (N,) and outcomes (N,); context is (N, C) or None."""
+        ...
+
+    def reliability(self, scores: FloatArray, *, context: FloatArray | None = None) -> FloatArray:
+        """(N,) in [0, 1]."""
+        ...
+
+    def state(self) -> dict[str, FloatArray]:
+        """The fitted parameters as plain arrays."""
+        ...
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, FloatArray]) -> Self:
+        """Rebuild from :meth:`state`."""
+        ...
+
+
+@runtime_checkable
+class Corruption(Protocol):
+    """A synthetic degradation with a name, families and five severities."""
+
+    @property
+    def name(self) -> str:
+        """Unique name; key of the family table."""
+        ...
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """All fine families that it belongs to; a composition has several."""
+        ...
+
+    def __call__(self, images: Tensor, *, severity: int, seeds: IntArray) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, H, W) in [0, 1]; severity 1…5; a row depends on its seed only."""
+        ...
