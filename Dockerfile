@@ -12,13 +12,13 @@ RUN python -m venv /opt/gatekeeper \
         --extra-index-url https://download.pytorch.org/whl/cpu .
 
 FROM python:3.11-slim
-RUN useradd --create-home --uid 10001 gatekeeper
+RUN useradd --create-home --home-dir /var/lib/gatekeeper --uid 10001 gatekeeper
 COPY --from=build /opt/gatekeeper /opt/gatekeeper
 ENV PATH=/opt/gatekeeper/bin:$PATH \
-    GATEKEEPER_HOME=/home/gatekeeper/home \
+    GATEKEEPER_HOME=/var/lib/gatekeeper \
     PYTHONDONTWRITEBYTECODE=1
 USER gatekeeper
-WORKDIR /home/gatekeeper
+WORKDIR /var/lib/gatekeeper
 EXPOSE 8000
 ENTRYPOINT ["gatekeeper"]
 CMD ["--help"]

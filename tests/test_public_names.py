@@ -1,4 +1,7 @@
-"""Public names: the lazy façade, and ``__all__`` of every room (ruff keeps the lists sorted)."""
+"""Public names: the lazy façade, and ``__all__`` of every room.
+
+That lists are sorted and that no import is left over is ruff's part (RUF022, F401).
+"""
 
 from __future__ import annotations
 
@@ -81,20 +84,10 @@ def test_help_is_light() -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_room_exports_what_it_lists(room: str) -> None:
+def test_room_has_what_it_lists(room: str) -> None:
     module = import_module(room)
-    path = Path(module.__file__)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    imported = {
-        alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{room}.")
-        for alias in node.names
-    }
-    public = {name for name in imported if not name.startswith("_")}
     listed = list(getattr(module, "__all__", []))
     assert len(set(listed)) == len(listed)
-    assert public <= set(listed), "re-exported but not in __all__"
     assert [name for name in listed if not hasattr(module, name)] == []
     assert [name for name in listed if name.startswith("_")] == []
 
