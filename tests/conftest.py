@@ -70,12 +70,6 @@ def make_seeds() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def repository() -> Path:
-    """The top of the checkout."""
-    return ROOT
-
-
-@pytest.fixture(scope="session")
 def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds nothing but the installed wheel; put it on PYTHONPATH to use it.
 
