@@ -102,16 +102,13 @@ def _load_batches(folder: Path) -> Dataset:
 
 
 # --- torchvision's files ------------------------------------------------------------------------
-# They are Python pickles. Loading a pickle runs whatever it says, so these are taken apart instead:
-# `pickletools.genops` lists the operations and runs none. What is looked for is the one long string
-# of pixels under "data" and the integers of the list under "labels".
+# They are pickles that Python 2 wrote. Loading a pickle runs whatever it says, so these are taken
+# apart instead: `pickletools.genops` lists the operations and runs none. What is looked for is the
+# one long string of pixels under "data" and the integers of the list under "labels".
 
 _PIXELS_PER_IMAGE = 3 * 32 * 32
-_STRINGS = frozenset({
-    "BINBYTES", "BINSTRING", "BINUNICODE", "SHORT_BINBYTES", "SHORT_BINSTRING", "SHORT_BINUNICODE",
-})  # fmt: skip
-_INTEGERS = frozenset({"BININT", "BININT1", "BININT2"})
-_LISTS = frozenset({"APPENDS", "BINGET", "BINPUT", "EMPTY_LIST", "LONG_BINPUT", "MARK", "MEMOIZE"})
+_STRINGS = frozenset({"BINSTRING", "SHORT_BINSTRING"})
+_LIST = frozenset({"APPENDS", "BINPUT", "EMPTY_LIST", "LONG_BINPUT", "MARK"})
 
 _Operation = tuple[str, Any]
 
@@ -140,16 +137,9 @@ def read_batch(path: Path) -> tuple[Pixels, IntArray]:
 
 
 def _bytes_of(operation: _Operation) -> bytes | None:
-    """The bytes of a string operation; pickletools shows those of Python 2 as Latin-1 text."""
+    """The bytes of a string; pickletools shows them as Latin-1 text, which loses nothing."""
     name, argument = operation
-    if name not in _STRINGS:
-        return None
-    if isinstance(argument, bytes):
-        return argument
-    try:
-        return str(argument).encode("latin-1")
-    except UnicodeEncodeError:
-        return None
+    return str(argument).encode("latin-1") if name in _STRINGS else None
 
 
 def _after_key(operations: list[_Operation], key: bytes) -> Iterator[_Operation]:
@@ -160,9 +150,9 @@ def _after_key(operations: list[_Operation], key: bytes) -> Iterator[_Operation]
 def _labels(operations: list[_Operation]) -> list[int]:
     labels: list[int] = []
     for name, argument in _after_key(operations, b"labels"):
-        if name in _INTEGERS:
+        if name == "BININT1":
             labels.append(argument)
-        elif name not in _LISTS:
+        elif name not in _LIST:
             break
     return labels
 

@@ -192,6 +192,59 @@ def _read_png(data: bytes) -> Container:
     )
 
 
+# Samples per pixel by colour type, and the passes of interlacing: first column and row, steps.
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+_UNPACKED_AT_ONCE = 1 << 18
+
+
+def check_png_rows(picture: bytes) -> None:
+    """Refuse a PNG that packs fewer rows than its header promises: decoders show them as black.
+
+    Args:
+        picture: Of a :class:`Container` whose size is within the limits.
+
+    Raises:
+        ImageError: rows are missing, or what is packed cannot be unpacked (``corrupt``).
+    """
+    promised = _png_promise(picture[16:29])
+    unpacker = zlib.decompressobj()
+    unpacked = 0
+    for name, start, end in _png_chunks(picture):
+        packed = picture[start + 8 : end - 4] if name == b"IDAT" else b""
+        while packed and unpacked < promised:
+            try:
+                unpacked += len(unpacker.decompress(packed, _UNPACKED_AT_ONCE))
+            except zlib.error as error:
+                raise _corrupt("PNG", "pixels that cannot be unpacked") from error
+            packed = unpacker.unconsumed_tail
+    if unpacked < promised:
+        raise _corrupt("PNG", "fewer rows than its header promises")
+
+
+def _png_promise(header: bytes) -> int:
+    """Bytes of all rows, each with its filter byte."""
+    width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
+    depth, colour, interlaced = header[8], header[9], header[12]
+    if colour not in _PNG_SAMPLES:
+        raise _corrupt("PNG", f"the unknown colour type {colour}")
+    bits = depth * _PNG_SAMPLES[colour]
+    promised = 0
+    for left, top, across, down in _PNG_PASSES if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -((left - width) // across), -((top - height) // down)
+        if columns > 0 and rows > 0:
+            promised += rows * (1 + (columns * bits + 7) // 8)
+    return promised
+
+
 # --- WebP ---------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from torch import Tensor
 
 from gatekeeper.errors import ImageError, InputError
-from gatekeeper.images.containers import Container, read_container, sniff
+from gatekeeper.images.containers import Container, check_png_rows, read_container, sniff
 
 DecodeReason = Literal[
     "empty",
@@ -131,14 +131,15 @@ def decode_pixels(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> npt.
     Grey is repeated to three channels, palettes are looked up, transparency is laid over white,
     CMYK is converted without a colour profile, 16 bits are rounded to 8. Embedded profiles and
     gamma are ignored: values are taken as they are stored. The EXIF orientation is applied; one
-    that makes no sense is ignored.
+    that makes no sense is ignored. PNG carries checksums; damage within the compressed pixels of
+    a JPEG or WebP can go unseen.
 
     Args:
         data: A whole JPEG, PNG or WebP file.
         limits: What to refuse.
 
     Returns:
-        Shape (H, W, 3), uint8, RGB, upright.
+        Shape (H, W, 3), uint8, RGB, upright, owned by the caller.
 
     Raises:
         ImageError: the bytes are refused; ``reason`` is one of :data:`DECODE_REASONS`.
@@ -160,7 +161,7 @@ def decode_pixels(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> npt.
             f"expected the {container.width}×{container.height} pixels of the header, got "
             f"{pixels.shape[1]}×{pixels.shape[0]}",
         )
-    return np.ascontiguousarray(_upright(pixels, container.orientation))
+    return np.array(_upright(pixels, container.orientation), order="C")
 
 
 def _admit(data: bytes, limits: DecodeLimits) -> Container:
@@ -181,6 +182,8 @@ def _admit(data: bytes, limits: DecodeLimits) -> Container:
         )
     container = read_container(data, kind)
     _check_size(container, limits)
+    if kind == "PNG":
+        check_png_rows(container.picture)
     return container
 
 

@@ -46,4 +46,8 @@ def _fetch(url: str, deadline: float) -> bytes:
             content += chunk
             if time.monotonic() > deadline or len(content) > _MAX_BYTES:
                 raise DataError(f"{url} is too slow or too large")
+        promised = answer.headers.get("Content-Length")
+    # Read in pieces, a connection that breaks off looks like the end.
+    if promised is not None and promised != str(len(content)):
+        raise DataError(f"{url} could not be fetched (got {len(content)} of {promised} bytes)")
     return bytes(content)

@@ -163,7 +163,7 @@ def test_an_overlap_is_refused_even_under_two_positions():
 def test_sizes_that_ask_for_too_much_are_refused():
     with pytest.raises(DataError, match=r"at most 90 images .* got 100 \(train 50"):
         make_splits(_labels(95), _digests(range(95)), test_index=np.arange(5), sizes=FIFTHS, seed=0)
-    with pytest.raises(DataError, match="at most 5 images .* in the official test part"):
+    with pytest.raises(DataError, match=r"at most 5 images .* in the official test part"):
         make_splits(
             _labels(205), _digests(range(205)), test_index=np.arange(5),
             sizes={**FIFTHS, "test": 6}, seed=0,
