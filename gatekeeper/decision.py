@@ -22,7 +22,6 @@ class Reason(StrEnum):
 
     ACCEPTED_RAW = "GK100"
     ACCEPTED_AFTER_RESTORATION = "GK110"
-    ACCEPTED_DESPITE_RESTORATION = "GK120"
     NO_RESTORER = "GK200"
     RESTORATION_NOT_BETTER = "GK210"
     STILL_UNRELIABLE = "GK220"
@@ -36,10 +35,6 @@ class Reason(StrEnum):
 _TEXT = {
     Reason.ACCEPTED_RAW: "The answer on the image as received is reliable enough.",
     Reason.ACCEPTED_AFTER_RESTORATION: "The answer on the restored image is reliable enough.",
-    Reason.ACCEPTED_DESPITE_RESTORATION: (
-        "Restoration was tried and was not better; the answer on the image as received is kept "
-        "and meets its threshold."
-    ),
     Reason.NO_RESTORER: "The answer is doubtful and no restorer fits this image.",
     Reason.RESTORATION_NOT_BETTER: (
         "The answer is doubtful and restoration did not raise its reliability by the switch margin."

@@ -1,12 +1,12 @@
 """Every error that gatekeeper raises on purpose.
 
     GatekeeperError
-    ├── InputError            an argument, array or option is not what it must be (also a ValueError)
+    ├── InputError            an argument, array or option is wrong (also a ValueError)
     │   └── ImageError        bytes that are not an acceptable image; carries a stable ``reason``
     ├── RecipeError           a recipe (TOML) that cannot be followed
     ├── DataError             data that is missing, unreachable or has the wrong digest
     │   └── SplitOverlapError two splits share a base image
-    ├── BundleError           a bundle that is changed, incomplete, too new or not for this classifier
+    ├── BundleError           a bundle that is changed, incomplete or not for this classifier
     ├── NotFittedError        a fitted thing was used before ``fit``
     └── TrackingError         the model registry refused or lacks something
 

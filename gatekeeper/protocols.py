@@ -1,4 +1,4 @@
-"""The seams of gatekeeper: what a classifier, restorer, predictor, calibrator, corruption must do."""
+"""The seams: what a classifier, restorer, predictor, calibrator and corruption must do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 import numpy as np
 
 from gatekeeper.errors import InputError
-from gatekeeper.types import BoolArray, FloatArray, IntArray
+from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class Evidence:
     signals: FloatArray
     probes: FloatArray
     seeds: IntArray
-    restorer: np.ndarray  # type: ignore[type-arg]
+    restorer: StrArray
     raw: Evidence | None = None
     images: Tensor | None = None
 
@@ -82,6 +82,10 @@ class Evidence:
     def labels(self) -> IntArray:
         """The classifier's answers, shape (B,)."""
         return np.asarray(np.argmax(self.logits, axis=1))
+
+    def after(self, first: Evidence) -> Evidence:
+        """The same looks with the first look at each image beside them."""
+        return replace(self, raw=first)
 
     def take(self, rows: IntArray | BoolArray) -> Evidence:
         """The evidence of some rows (index or mask), in that order; images are dropped."""
@@ -146,8 +150,8 @@ class Restorer(Protocol):
 class ReliabilityPredictor(Protocol):
     """Orders answers by how likely they are right; higher is more reliable; not a probability."""
 
-    def fit(self, evidence: Evidence, correct: BoolArray) -> Self:
-        """Learn from looks (B rows) and whether each answer was right (B,)."""
+    def fit(self, evidence: Evidence, labels: IntArray) -> Self:
+        """Learn from looks (B rows) and the true class of each (B,)."""
         ...
 
     def score(self, evidence: Evidence) -> FloatArray:

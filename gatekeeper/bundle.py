@@ -1,0 +1,294 @@
+"""A fitted gate, and the same as data on disk.
+
+A bundle is a directory: ``gate.json`` (policy, conditions, certificate, identities), safetensors,
+the classifier's own file, and ``MANIFEST.sha256``. Loading verifies every hash, rebuilds the
+classifier, and refuses one that is not the one the certificate speaks about. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file as save_tensors
+
+from gatekeeper.calibrators import CALIBRATORS
+from gatekeeper.classifiers import build_classifier
+from gatekeeper.errors import BundleError, GatekeeperError
+from gatekeeper.gate import Gate
+from gatekeeper.manifest import verify_manifest, write_manifest
+from gatekeeper.protocols import Calibrator, Classifier, Evidence, Restorer
+from gatekeeper.reliability import LearnedPredictor
+from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
+from gatekeeper.routing import Router
+from gatekeeper.types import FloatArray, StrArray
+
+SCHEMA_VERSION = 1
+
+GATE_FILE = "gate.json"
+_ARRAYS_FILE = "gate.safetensors"
+_AUTOENCODER_FILE = "autoencoder.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierSpec:
+    """How to rebuild the classifier: kind, options, and the option that names its weights.
+
+    Attributes:
+        kind: ``timm``, ``module`` or ``onnx``.
+        options: Arguments of that kind's class, JSON-ready.
+    """
+
+    kind: str
+    options: Mapping[str, Any]
+
+    @property
+    def weights_option(self) -> str:
+        """Which option holds the path of the weights."""
+        return "path" if self.kind == "onnx" else "checkpoint"
+
+    def build(self, *, device: str | None = None) -> Classifier:
+        """The classifier itself; ``device`` applies where the kind knows devices."""
+        options = dict(self.options)
+        if device is not None and self.kind != "onnx":
+            options["device"] = device
+        return build_classifier(self.kind, **options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedGate:
+    """Everything that decides, fitted.
+
+    Attributes:
+        name: Name of the recipe; the registry knows the gate as ``gate-<name>``.
+        seed: The run's seed.
+        image_size: Height and width that images are brought to before anything looks at them.
+        classifier_spec: How to rebuild the classifier.
+        restorers: By name.
+        router: Which restorer fits an image.
+        predictors: ``"raw"`` and ``"restored"``.
+        calibrators: ``"raw"``, ``"restored"`` and ``"final"``.
+        gate: The policy's thresholds and margin.
+        certificate: Target, level, conditions, counts, splits and verdict, JSON-ready.
+    """
+
+    name: str
+    seed: int
+    image_size: tuple[int, int]
+    classifier_spec: ClassifierSpec
+    classifier: Classifier
+    restorers: Mapping[str, Restorer]
+    router: Router
+    predictors: Mapping[str, LearnedPredictor]
+    calibrators: Mapping[str, Calibrator]
+    gate: Gate
+    certificate: Mapping[str, Any]
+
+    def raw_reliability(self, evidence: Evidence) -> FloatArray:
+        """Calibrated reliability of raw looks, shape (B,)."""
+        return self.calibrators["raw"].reliability(self.predictors["raw"].score(evidence))
+
+    def restored_reliability(self, evidence: Evidence, raw: FloatArray) -> FloatArray:
+        """Calibrated reliability of restored looks, shape (B,); ``raw`` is that of their first."""
+        score = self.predictors["restored"].score(evidence)
+        return self.calibrators["restored"].reliability(score, context=restored_context(raw))
+
+    def final_reliability(self, kept: FloatArray, keep_restored: FloatArray) -> FloatArray:
+        """The number that is returned, shape (B,), from the kept attempt's own reliability."""
+        return self.calibrators["final"].reliability(
+            log_odds(kept), context=np.asarray(keep_restored, dtype=np.float64)[:, None]
+        )
+
+    def route(self, evidence: Evidence) -> StrArray:
+        """Name of the restorer for each raw look, "" for none, shape (B,)."""
+        return self.router.route(evidence.signals)
+
+
+def log_odds(reliability: FloatArray) -> FloatArray:
+    """log(p / (1 − p)), with p kept a millionth away from 0 and 1."""
+    kept = np.clip(reliability, 1e-6, 1.0 - 1e-6)
+    return np.asarray(np.log(kept) - np.log1p(-kept))
+
+
+def restored_context(raw_reliability: FloatArray) -> FloatArray:
+    """What the restored calibrator knows beside the score: the first look's log-odds, (B, 1)."""
+    return log_odds(raw_reliability)[:, None]
+
+
+def save_bundle(fitted: FittedGate, directory: Path) -> str:
+    """Write a bundle.
+
+    Args:
+        fitted: The gate.
+        directory: Replaced as a whole.
+
+    Returns:
+        Identity of the bundle (sha256 of its manifest).
+    """
+    unfinished = directory.with_name(f"{directory.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    spec = _with_own_weights(fitted.classifier_spec, unfinished)
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for prefix, part in _stateful(fitted).items():
+        arrays |= {f"{prefix}/{name}": np.ascontiguousarray(a) for name, a in part.items()}
+    save_file(arrays, unfinished / _ARRAYS_FILE)
+    body = {
+        "schema_version": SCHEMA_VERSION,
+        "name": fitted.name,
+        "seed": fitted.seed,
+        "image_size": list(fitted.image_size),
+        "classifier": {
+            "kind": spec.kind,
+            "options": dict(spec.options),
+            "model_id": fitted.classifier.model_id,
+            "digest": fitted.classifier.digest,
+            "class_names": list(fitted.classifier.class_names),
+        },
+        "policy": asdict(fitted.gate),
+        "calibrators": {
+            key: _name_of(value) for key, value in sorted(fitted.calibrators.items())
+        },
+        "restorer_of": fitted.router.restorer_of,
+        "restorers": {
+            name: {"digest": restorer.digest, **_config(restorer, unfinished)}
+            for name, restorer in sorted(fitted.restorers.items())
+        },
+        "certificate": dict(fitted.certificate),
+    }
+    text = json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    (unfinished / GATE_FILE).write_text(text + "\n", encoding="utf-8")
+    identity = write_manifest(unfinished)
+    shutil.rmtree(directory, ignore_errors=True)
+    unfinished.replace(directory)
+    return identity
+
+
+def _stateful(fitted: FittedGate) -> dict[str, dict[str, FloatArray]]:
+    parts = {f"predictor/{key}": value.state() for key, value in fitted.predictors.items()}
+    parts |= {f"calibrator/{key}": value.state() for key, value in fitted.calibrators.items()}
+    return parts | {"router": fitted.router.state()}
+
+
+def _with_own_weights(spec: ClassifierSpec, directory: Path) -> ClassifierSpec:
+    """The weights travel with the bundle, so that it can be served anywhere."""
+    weights = spec.options.get(spec.weights_option)
+    if weights is None:
+        return spec
+    name = f"classifier{Path(weights).suffix}"
+    shutil.copyfile(weights, directory / name)
+    return replace(spec, options={**spec.options, spec.weights_option: name})
+
+
+def _name_of(calibrator: Calibrator) -> str:
+    return next(name for name, kind in CALIBRATORS.items() if type(calibrator) is kind)
+
+
+def _config(restorer: Restorer, directory: Path) -> dict[str, Any]:
+    if not isinstance(restorer, AutoencoderRestorer):
+        return {}
+    save_tensors(restorer.state(), directory / _AUTOENCODER_FILE)
+    return {"config": restorer.config()}
+
+
+def load_bundle(directory: Path, *, device: str | None = None) -> tuple[FittedGate, str]:
+    """Verify and read a bundle.
+
+    Args:
+        directory: The bundle.
+        device: Where classifier and restorers compute; None takes CUDA where there is any.
+
+    Returns:
+        The gate and the bundle's identity.
+
+    Raises:
+        BundleError: a file is changed, missing, extra or damaged, the schema is newer than this
+            version reads, or the classifier or a restorer is not the one that was calibrated.
+    """
+    identity = verify_manifest(directory)
+    body = _read_body(directory)
+    try:
+        return _rebuild(body, directory, device), identity
+    except BundleError:
+        raise
+    except (GatekeeperError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise BundleError(
+            f"the bundle {directory} cannot be rebuilt ({type(error).__name__}: {error}): "
+            "was it written by another version?"
+        ) from error
+
+
+def _read_body(directory: Path) -> dict[str, Any]:
+    try:
+        body = json.loads((directory / GATE_FILE).read_text(encoding="utf-8"))
+        version = body["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{GATE_FILE} in {directory} cannot be read: {error}") from error
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"the bundle {directory} has schema version {version}, this gatekeeper reads "
+            f"{SCHEMA_VERSION}: install the gatekeeper that wrote it, or fit again"
+        )
+    return cast("dict[str, Any]", body)
+
+
+def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> FittedGate:
+    recorded = body["classifier"]
+    options = dict(recorded["options"])
+    spec = ClassifierSpec(kind=recorded["kind"], options=options)
+    if options.get(spec.weights_option) is not None:
+        options[spec.weights_option] = str(directory / Path(options[spec.weights_option]).name)
+    classifier = spec.build(device=device)
+    _require(classifier.digest == recorded["digest"], "classifier", directory)
+    states: dict[str, dict[str, FloatArray]] = {}
+    for key, array in load_file(directory / _ARRAYS_FILE).items():
+        part, _, name = key.rpartition("/")
+        states.setdefault(part, {})[name] = array
+    restorers = {}
+    for name, record in body["restorers"].items():
+        restorers[name] = _rebuild_restorer(name, record, directory, device)
+        _require(restorers[name].digest == record["digest"], f"restorer {name}", directory)
+    return FittedGate(
+        name=body["name"],
+        seed=int(body["seed"]),
+        image_size=(int(body["image_size"][0]), int(body["image_size"][1])),
+        classifier_spec=spec,
+        classifier=classifier,
+        restorers=restorers,
+        router=Router.from_state(states["router"], body["restorer_of"]),
+        predictors={
+            key: LearnedPredictor.from_state(states[f"predictor/{key}"])
+            for key in ("raw", "restored")
+        },
+        calibrators={
+            key: CALIBRATORS[kind].from_state(states[f"calibrator/{key}"])
+            for key, kind in body["calibrators"].items()
+        },
+        gate=Gate(**body["policy"]),
+        certificate=body["certificate"],
+    )
+
+
+def _rebuild_restorer(
+    name: str, record: Mapping[str, Any], directory: Path, device: str | None
+) -> Restorer:
+    if name == AutoencoderRestorer.name:
+        state = load_tensors(directory / _AUTOENCODER_FILE)
+        return AutoencoderRestorer.from_state(state, record["config"], device=device)
+    return RESTORERS[name]()
+
+
+def _require(same: bool, what: str, directory: Path) -> None:
+    if not same:
+        raise BundleError(
+            f"the {what} in {directory} is not the one that was calibrated (its digest differs): "
+            "its certificate does not hold for this one; fit again"
+        )

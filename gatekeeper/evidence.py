@@ -1,0 +1,329 @@
+"""The evidence table: one row per look at one base image under one condition.
+
+Everything that is fitted, certified, judged or reported reads such tables; after them nothing
+touches an image. Cells are cached on disk by the hash of all that determines them, so a run that
+was cut short continues and a redraw costs seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from gatekeeper.corruptions import CORRUPTIONS, SEVERITIES, corruption
+from gatekeeper.errors import InputError
+from gatekeeper.images import Dataset, seeds_for
+from gatekeeper.protocols import Classifier, Evidence, LogitsKind, Restorer
+from gatekeeper.signals import SIGNALS_VERSION, read_signals
+from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
+
+CELL_ROWS = 2048
+"""Rows per cached cell: what is lost at most when a run is killed."""
+
+_BATCH = 256
+_TABLE_VERSION = 1
+_UNIT = 2.0**-62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """Which images are looked at, and under which condition; all arrays have shape (N,).
+
+    Attributes:
+        split: Name of the split that the images come from.
+        positions: Positions in the data set.
+        corruptions: Name of the corruption, "" for clean.
+        severities: 1…5; 0 where clean.
+        seeds: Seed of each row's corruption and restoration.
+    """
+
+    split: str
+    positions: IntArray
+    corruptions: StrArray
+    severities: IntArray
+    seeds: IntArray
+
+    def __len__(self) -> int:
+        """Number of rows N."""
+        return len(self.positions)
+
+    def take(self, rows: IntArray | BoolArray) -> Plan:
+        """The plan of some rows, in that order."""
+        return replace(
+            self,
+            positions=self.positions[rows],
+            corruptions=self.corruptions[rows],
+            severities=self.severities[rows],
+            seeds=self.seeds[rows],
+        )
+
+
+def draw_plan(
+    data: Dataset,
+    split: str,
+    positions: IntArray,
+    *,
+    corruptions: Sequence[str],
+    clean_share: float,
+    seed: int,
+    purpose: str,
+) -> Plan:
+    """A stream: each image once, under one condition drawn from a mix.
+
+    Args:
+        data: The data set.
+        split: Name of the split.
+        positions: The base images, each once.
+        corruptions: Corruptions of the mix, each as often as the others, severities evenly.
+        clean_share: Share of clean images, in [0, 1].
+        seed: The run's seed.
+        purpose: Different purposes draw independently.
+
+    Raises:
+        InputError: an image occurs twice, or there is no corruption to draw.
+    """
+    if len(np.unique(positions)) != len(positions):
+        raise InputError("a stream holds each base image at most once; an image occurs twice")
+    if not corruptions and clean_share < 1:
+        raise InputError("expected at least one corruption, or a clean share of 1")
+    digests = data.digests[positions]
+    clean = _uniform(seed, digests, f"{purpose}/clean") < clean_share
+    names = np.array([*corruptions, ""])
+    kind = (_uniform(seed, digests, f"{purpose}/corruption") * len(corruptions)).astype(int)
+    level = 1 + (_uniform(seed, digests, f"{purpose}/severity") * len(SEVERITIES)).astype(int)
+    return Plan(
+        split=split,
+        positions=np.asarray(positions),
+        corruptions=np.where(clean, "", names[kind]),
+        severities=np.where(clean, 0, level),
+        seeds=seeds_for(seed, digests, f"{purpose}/noise"),
+    )
+
+
+def _uniform(seed: int, digests: StrArray, purpose: str) -> FloatArray:
+    return (seeds_for(seed, digests, purpose) >> 1) * _UNIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvidenceTable:
+    """Looks with all that is known about them; N rows.
+
+    Attributes:
+        plan: Image and condition of each row.
+        digests: Image digest of each row, shape (N,).
+        labels: True class, shape (N,).
+        evidence: Logits, features, signals, probes; ``evidence.restorer`` is "" for raw looks.
+        raw_rows: For looks at restored images, the row of the first look in its table; for raw
+            looks the row's own number. Shape (N,).
+    """
+
+    plan: Plan
+    digests: StrArray
+    labels: IntArray
+    evidence: Evidence
+    raw_rows: IntArray
+
+    def __len__(self) -> int:
+        """Number of rows N."""
+        return len(self.labels)
+
+    @property
+    def correct(self) -> BoolArray:
+        """Whether each look's answer is right, shape (N,)."""
+        return np.asarray(self.evidence.labels == self.labels)
+
+    def require_one_row_per_image(self) -> None:
+        """The door to certification: refuse a base image that occurs twice.
+
+        Raises:
+            InputError: dependent rows would void the exact binomial.
+        """
+        n_images = len(np.unique(self.digests))
+        if n_images != len(self):
+            raise InputError(
+                f"certification takes one row per base image, got {len(self)} rows of {n_images} "
+                "images: draw each image under one condition"
+            )
+
+
+def degrade(images: Tensor, plan: Plan) -> Tensor:
+    """Put each image (B, 3, H, W) under its row's condition; the input is left untouched."""
+    degraded = images.clone()
+    conditions = list(zip(plan.corruptions.tolist(), plan.severities.tolist(), strict=True))
+    for name, severity in sorted(set(conditions)):
+        if name:
+            rows = np.flatnonzero(
+                (plan.corruptions == name) & (plan.severities == severity)
+            )
+            degraded[rows] = corruption(name)(
+                images[rows], severity=severity, seeds=plan.seeds[rows]
+            )
+    return degraded
+
+
+def collect(
+    classifier: Classifier, images: Tensor, seeds: IntArray, restorer: StrArray | None = None
+) -> Evidence:
+    """One look at a batch: everything a predictor may read.
+
+    Args:
+        classifier: The frozen classifier.
+        images: Shape (B, 3, H, W).
+        seeds: Shape (B,).
+        restorer: Name of the restorer behind each image, "" or None for raw ones.
+    """
+    look = classifier.look(images)
+    return Evidence(
+        logits=look.logits,
+        logits_kind=look.kind,
+        features=look.features,
+        signals=read_signals(images),
+        probes=np.zeros((len(images), 0), dtype=np.float32),
+        seeds=seeds,
+        restorer=np.full(len(images), "", dtype="<U32") if restorer is None else restorer,
+    )
+
+
+def restore_rows(
+    restorers: Mapping[str, Restorer], images: Tensor, names: StrArray, seeds: IntArray
+) -> Tensor:
+    """Send each image through the restorer of its row.
+
+    Raises:
+        InputError: a row names a restorer that is not there.
+    """
+    restored = images.clone()
+    for name in sorted(set(names.tolist())):
+        if name not in restorers:
+            raise InputError(f"expected a restorer among {sorted(restorers)}, got {name!r}")
+        rows = np.flatnonzero(names == name)
+        restored[rows] = restorers[name].restore(images[rows], seeds=seeds[rows])
+    return restored
+
+
+class TableBuilder:
+    """Makes evidence tables from plans.
+
+    Args:
+        data: The data set.
+        classifier: The frozen classifier.
+        restorers: By name.
+        cache: Folder for finished cells; None keeps none.
+        on_rows: Told the number of rows done since the last call.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        classifier: Classifier,
+        restorers: Mapping[str, Restorer],
+        *,
+        cache: Path | None = None,
+        on_rows: Callable[[int], None] = lambda n: None,
+    ) -> None:
+        self.data = data
+        self.classifier = classifier
+        self.restorers = restorers
+        self.cache = cache
+        self.on_rows = on_rows
+        self._kind_: LogitsKind | None = None
+
+    def raw(self, plan: Plan) -> EvidenceTable:
+        """Looks at the images as they arrive."""
+        return self._table(plan, np.full(len(plan), "", dtype="<U32"), None)
+
+    def restored(
+        self, table: EvidenceTable, rows: IntArray, restorer_names: StrArray
+    ) -> EvidenceTable:
+        """Looks at the restored images of some rows of a raw table.
+
+        Args:
+            table: Raw looks.
+            rows: Which rows, shape (R,).
+            restorer_names: The restorer for each of them, shape (R,).
+        """
+        first = table.evidence.take(rows)
+        made = self._table(table.plan.take(rows), restorer_names.astype("<U32"), first)
+        return replace(made, raw_rows=np.asarray(rows))
+
+    def _table(self, plan: Plan, names: StrArray, first: Evidence | None) -> EvidenceTable:
+        cells = [
+            self._cell(plan.take(np.arange(start, min(start + CELL_ROWS, len(plan)))), names[start : start + CELL_ROWS])
+            for start in range(0, max(1, len(plan)), CELL_ROWS)
+        ]
+        arrays = {key: np.concatenate([cell[key] for cell in cells]) for key in cells[0]}
+        evidence = Evidence(
+            logits=arrays["logits"],
+            logits_kind=self._kind(),
+            features=arrays.get("features"),
+            signals=arrays["signals"],
+            probes=arrays["probes"],
+            seeds=plan.seeds,
+            restorer=names,
+            raw=first,
+        )
+        return EvidenceTable(
+            plan=plan,
+            digests=self.data.digests[plan.positions],
+            labels=self.data.labels[plan.positions],
+            evidence=evidence,
+            raw_rows=np.arange(len(plan)),
+        )
+
+    def _kind(self) -> LogitsKind:
+        if self._kind_ is None:
+            self._kind_ = self.classifier.look(self.data.batch(np.arange(1))).kind
+        return self._kind_
+
+    def _cell(self, plan: Plan, names: StrArray) -> dict[str, FloatArray]:
+        path = None if self.cache is None else self.cache / f"{self._key(plan, names)}.safetensors"
+        if path is not None and path.is_file():
+            arrays = load_file(path)
+            self.on_rows(len(plan))
+            return arrays
+        parts = [
+            self._batch(plan.take(np.arange(start, min(start + _BATCH, len(plan)))), names[start : start + _BATCH])
+            for start in range(0, max(1, len(plan)), _BATCH)
+        ]
+        arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            save_file(arrays, unfinished)
+            unfinished.replace(path)
+        return arrays
+
+    def _batch(self, plan: Plan, names: StrArray) -> dict[str, FloatArray]:
+        images = degrade(self.data.batch(plan.positions), plan)
+        if len(names) and names[0]:
+            images = restore_rows(self.restorers, images, names, plan.seeds)
+        evidence = collect(self.classifier, images, plan.seeds, names)
+        self.on_rows(len(plan))
+        arrays = {
+            "logits": evidence.logits,
+            "signals": evidence.signals,
+            "probes": evidence.probes,
+        }
+        return arrays if evidence.features is None else {**arrays, "features": evidence.features}
+
+    def _key(self, plan: Plan, names: StrArray) -> str:
+        facts = {
+            "version": _TABLE_VERSION,
+            "signals": SIGNALS_VERSION,
+            "classifier": self.classifier.digest,
+            "images": self.data.digests[plan.positions].tolist(),
+            "size": list(self.data.image_size),
+            "corruptions": plan.corruptions.tolist(),
+            "levels": {n: CORRUPTIONS[n].levels for n in sorted(set(plan.corruptions)) if n},
+            "severities": plan.severities.tolist(),
+            "seeds": plan.seeds.tolist(),
+            "restorers": [self.restorers[n].digest if n else "" for n in names.tolist()],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,233 @@
+"""A recipe: the TOML file that says what is fitted, on what, for which traffic and target."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gatekeeper.corruptions import CORRUPTIONS, corruption
+from gatekeeper.errors import InputError, RecipeError
+from gatekeeper.images import DATASET_SPECS
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitSizes(_Strict):
+    """Base images per split: counts, or shares of what there is outside the official test part."""
+
+    train: Size = 0.4
+    validation: Size = 0.04
+    fit: Size = 0.26
+    calibrate: Size = 0.13
+    certify: Size = 0.16
+    test: Size | None = None
+
+    def given(self) -> dict[str, int | float]:
+        """The sizes that are set."""
+        return {name: size for name, size in self.model_dump().items() if size is not None}
+
+
+class DataRecipe(_Strict):
+    """Which images.
+
+    Attributes:
+        dataset: A data set's name or ``NAME:PATH``; see ``gatekeeper data --help``.
+        image_size: Height and width that all images are brought to; needed where they differ.
+        splits: Sizes of the six splits.
+    """
+
+    dataset: str = "auto"
+    image_size: tuple[int, int] | None = None
+    splits: SplitSizes = SplitSizes()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        names = {spec.partition(":")[0] for spec in DATASET_SPECS}
+        if self.dataset.partition(":")[0] not in names:
+            raise InputError(
+                f"dataset must be one of {', '.join(DATASET_SPECS)}, got {self.dataset!r}"
+            )
+        return self
+
+
+class ClassifierTraining(_Strict):
+    """Schedule by which the demo trains its small classifier; flips and crops only."""
+
+    epochs: int = Field(default=7, ge=1)
+    batch_size: int = Field(default=128, ge=2)
+    learning_rate: float = Field(default=0.2, gt=0)
+    crop_padding_px: int = Field(default=4, ge=0)
+
+
+class ClassifierRecipe(_Strict):
+    """The frozen classifier that is gated.
+
+    Attributes:
+        kind: ``timm``, ``module`` or ``onnx``.
+        options: That kind's own options, such as name, checkpoint, mean, std, size. A relative
+            ``checkpoint`` or ``path`` is taken from the recipe's folder.
+        training: Present where the classifier is to be trained on *train* first.
+    """
+
+    kind: Literal["timm", "module", "onnx"] = "timm"
+    options: dict[str, Any] = {}
+    training: ClassifierTraining | None = None
+
+
+class ConditionsRecipe(_Strict):
+    """The traffic that the certificate speaks about.
+
+    Attributes:
+        seen: Corruptions that may be fitted on; each drawn as often as the others, severities
+            evenly.
+        held_out: Corruptions that nothing may be fitted on; they judge.
+        clean_share: Share of clean images in the declared and open streams.
+    """
+
+    seen: tuple[str, ...] = ("gaussian", "impulse", "periodic", "gaussian_blur", "dark")
+    held_out: tuple[str, ...] = ("contrast", "horizontal_shift", "speckle")
+    clean_share: Share = 0.5
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        for name in (*self.seen, *self.held_out):
+            corruption(name)
+        families = [
+            {family for name in names for family in CORRUPTIONS[name].families}
+            for names in (self.seen, self.held_out)
+        ]
+        if shared := families[0] & families[1]:
+            raise InputError(f"families must be seen or held out, got both for {sorted(shared)}")
+        if not self.seen:
+            raise InputError("at least one corruption must be seen")
+        return self
+
+
+class RestorersRecipe(_Strict):
+    """The restoration stage.
+
+    Attributes:
+        restorer_of: Corruption -> the restorer that suits it; seen corruptions only.
+        steps: Training steps of the autoencoder; 0 leaves it out.
+        batch_size: Images per step.
+        recognition_weight: Weight of the frozen classifier's loss in the training.
+        clean_share_restored: Share of clean images that the router may send to a restorer.
+    """
+
+    restorer_of: dict[str, Literal["autoencoder", "median", "exposure"]] = {
+        "gaussian": "autoencoder",
+        "periodic": "autoencoder",
+        "gaussian_blur": "autoencoder",
+        "impulse": "median",
+        "dark": "exposure",
+    }
+    steps: int = Field(default=900, ge=0)
+    batch_size: int = Field(default=64, ge=2)
+    recognition_weight: float = Field(default=0.02, ge=0)
+    clean_share_restored: Share = 0.01
+
+
+class PredictorRecipe(_Strict):
+    """The reliability predictors of raw and restored looks."""
+
+    hidden: int = Field(default=128, ge=1)
+    members: int = Field(default=3, ge=1)
+    epochs: int = Field(default=12, ge=1)
+    dropout: Share = 0.1
+    looks_per_image: int = Field(default=3, ge=2)
+
+
+class PolicyRecipe(_Strict):
+    """What is to be certified.
+
+    Attributes:
+        target_risk: Largest share of wrong answers among the accepted ones.
+        confidence_level: Probability with which that must hold.
+        doubt_below: Raw reliability below which restored looks are collected in fitting; no
+            threshold on the path exceeds it.
+        switch_margins: Margins to choose from.
+        clean_flips: Largest share of clean, rightly answered *calibrate* images whose answer the
+            chosen margin may turn wrong.
+    """
+
+    target_risk: float = Field(default=0.05, gt=0, lt=1)
+    confidence_level: float = Field(default=0.95, gt=0, lt=1)
+    doubt_below: Share = 0.99
+    switch_margins: tuple[Share, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+    clean_flips: Share = 0.0
+
+
+class Recipe(_Strict):
+    """All of it."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0)
+    data: DataRecipe = DataRecipe()
+    classifier: ClassifierRecipe
+    conditions: ConditionsRecipe = ConditionsRecipe()
+    restorers: RestorersRecipe = RestorersRecipe()
+    predictor: PredictorRecipe = PredictorRecipe()
+    policy: PolicyRecipe = PolicyRecipe()
+
+    @model_validator(mode="after")
+    def _restorers_fit(self) -> Self:
+        unseen = set(self.restorers.restorer_of) - set(self.conditions.seen)
+        if unseen:
+            raise InputError(
+                f"restorer_of may name seen corruptions only, got {sorted(unseen)}; "
+                "a held-out family must not shape the router"
+            )
+        used = set(self.restorers.restorer_of.values())
+        if "autoencoder" in used and self.restorers.steps == 0:
+            raise InputError("restorer_of names the autoencoder, whose steps are 0")
+        return self
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: A TOML file.
+
+    Raises:
+        RecipeError: the file is missing, is not TOML, or says something that cannot be followed;
+            the message names the key.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"expected a recipe at {path}, got no such file") from error
+    except (IsADirectoryError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"expected a TOML file at {path}, got something else: {error}") from error
+    return parse_recipe(raw, source=str(path), folder=path.resolve().parent)
+
+
+def parse_recipe(raw: dict[str, Any], *, source: str, folder: Path) -> Recipe:
+    """Check a recipe's content; relative paths of the classifier start at ``folder``.
+
+    Raises:
+        RecipeError: see :func:`load_recipe`.
+    """
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise RecipeError(f"{source} cannot be followed: {problems}") from error
+    options = dict(recipe.classifier.options)
+    for key in ("checkpoint", "path"):
+        if isinstance(options.get(key), str):
+            options[key] = str(folder / options[key])
+    classifier = recipe.classifier.model_copy(update={"options": options})
+    return recipe.model_copy(update={"classifier": classifier})

@@ -1,0 +1,13 @@
+"""System 3: the skip autoencoder, its training and its use as a restorer."""
+
+from gatekeeper.restorers.autoencoder.network import AutoencoderConfig, SkipAutoencoder
+from gatekeeper.restorers.autoencoder.restorer import AutoencoderRestorer
+from gatekeeper.restorers.autoencoder.training import AutoencoderTraining, train_autoencoder
+
+__all__ = [
+    "AutoencoderConfig",
+    "AutoencoderRestorer",
+    "AutoencoderTraining",
+    "SkipAutoencoder",
+    "train_autoencoder",
+]

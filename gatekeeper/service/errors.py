@@ -1,0 +1,127 @@
+"""What the service refuses, and the one table that turns an exception into a status.
+
+GatekeeperError
+└── RequestError             a request that is not answered with a decision
+    ├── MalformedRequestError    400
+    ├── BodyTimeoutError         408
+    ├── BodyTooLargeError        413
+    ├── MediaTypeError           415
+    ├── TooBusyError             429
+    └── NotReadyError            503
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from gatekeeper.errors import GatekeeperError, ImageError, InputError
+from gatekeeper.service.schemas import ErrorBody, ErrorDetail
+
+RETRY_AFTER_S = 1
+
+
+class RequestError(GatekeeperError):
+    """A request that is not answered with a decision; its message is meant for the client."""
+
+
+class MalformedRequestError(RequestError):
+    """The request contradicts itself or lacks its body."""
+
+
+class BodyTimeoutError(RequestError):
+    """The body did not arrive in time."""
+
+
+class BodyTooLargeError(RequestError):
+    """The body is, or says it is, larger than allowed."""
+
+
+class MediaTypeError(RequestError):
+    """The declared type or encoding of the body is not accepted."""
+
+
+class TooBusyError(RequestError):
+    """As many decisions are under way as are allowed at once."""
+
+
+class NotReadyError(RequestError):
+    """No verified bundle is loaded, or not yet."""
+
+
+# Exception class → (status, code); the nearest base counts, all else is a bug: 500.
+_TABLE: dict[type[Exception], tuple[int, str]] = {
+    MalformedRequestError: (400, "malformed"),
+    ClientDisconnect: (400, "incomplete_body"),
+    BodyTimeoutError: (408, "body_timeout"),
+    BodyTooLargeError: (413, "body_too_large"),
+    MediaTypeError: (415, "unsupported_media_type"),
+    ImageError: (422, "undecodable_image"),
+    InputError: (422, "unsuitable_image"),
+    TooBusyError: (429, "too_busy"),
+    NotReadyError: (503, "not_ready"),
+}
+_INTERNAL = (500, "internal")
+
+# After these the rest of the body is not read, so that the connection cannot be used again.
+_CLOSES = {408, 413}
+_COME_BACK = {429, 503}
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether the error has a place in the table; all else is a bug and belongs in the log."""
+    return isinstance(error, HTTPException) or _look_up(error) != _INTERNAL
+
+
+def error_response(error: Exception, request_id: str) -> JSONResponse:
+    """The answer to a request that ended in an exception.
+
+    Args:
+        error: Anything; what is not in the table is answered with 500 and none of its text.
+        request_id: Named in the answer, so that it can be found in the log.
+    """
+    if isinstance(error, HTTPException):
+        return _from_http(error, request_id)
+    status, code = _look_up(error)
+    detail = ErrorDetail(
+        code=code,
+        message=_message(error, code),
+        reason=error.reason if isinstance(error, ImageError) else None,
+        request_id=request_id,
+    )
+    return _response(status, detail, {})
+
+
+def _look_up(error: Exception) -> tuple[int, str]:
+    return next((_TABLE[base] for base in type(error).__mro__ if base in _TABLE), _INTERNAL)
+
+
+def _message(error: Exception, code: str) -> str:
+    if code == _INTERNAL[1]:
+        return "this request met a bug in the service: report it and quote the request id"
+    if isinstance(error, ClientDisconnect):
+        return "expected a whole body, got a part of it: send it again"
+    return str(error)
+
+
+def _from_http(error: HTTPException, request_id: str) -> JSONResponse:
+    """Of the framework's own refusals only 404 and 405 can occur."""
+    phrase = HTTPStatus(error.status_code).phrase
+    detail = ErrorDetail(
+        code=phrase.lower().replace(" ", "_"),
+        message=f"{phrase}: see /docs for what this service answers to",
+        request_id=request_id,
+    )
+    return _response(error.status_code, detail, dict(error.headers or {}))
+
+
+def _response(status: int, detail: ErrorDetail, headers: dict[str, str]) -> JSONResponse:
+    if status in _COME_BACK:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status in _CLOSES:
+        headers["Connection"] = "close"
+    body = ErrorBody(error=detail).model_dump(exclude_none=True)
+    return JSONResponse(body, status_code=status, headers=headers)

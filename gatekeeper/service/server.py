@@ -1,0 +1,124 @@
+"""Runs the service until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from gatekeeper.errors import InputError
+from gatekeeper.service.app import create_app
+from gatekeeper.service.host import Load
+from gatekeeper.settings import Settings
+
+EXIT_OK = 0
+EXIT_CANNOT_LOAD = 2
+
+_KEEP_ALIVE_S = 5
+_LOG = logging.getLogger("gatekeeper.service")
+
+
+def serve(load: Load, settings: Settings) -> int:
+    """Listen at once, load meanwhile, serve until SIGTERM or SIGINT, let running requests end.
+
+    Args:
+        load: Returns a verified gatekeeper; called once.
+        settings: Address and limits.
+
+    Returns:
+        Exit code: 0 after an orderly stop, 2 if the gatekeeper could not be loaded.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
+    with _listen(settings) as listener:
+        # Bound late: the server does not exist before the app.
+        stop = threading.Event()
+        app = create_app(settings, load, on_load_failure=stop.set)
+        server = _Server(_config(app, settings), stop)
+        _LOG.info("listening on %s", _address(listener))
+        with _orderly_stop(stop):
+            server.run(sockets=[listener])
+        return EXIT_OK if app.state.host.failure is None else EXIT_CANNOT_LOAD
+
+
+class _Server(uvicorn.Server):
+    """Stops on an event as well as on a signal."""
+
+    def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; True ends the server."""
+        return self._stop.is_set() or await super().on_tick(counter)
+
+
+def _config(app: Any, settings: Settings) -> uvicorn.Config:  # noqa: ANN401  # any ASGI app
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        interface="asgi3",
+        access_log=False,  # it would write query strings; requests are counted in /metrics
+        server_header=False,
+        proxy_headers=False,
+        log_config=_log_config(settings.log_level),
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+    )
+
+
+def _log_config(level: str) -> dict[str, Any]:
+    logger = {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "loggers": {"uvicorn": logger, "gatekeeper": logger},
+    }
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only where it
+    # is; otherwise each answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"expected to listen on {settings.host} port {settings.port}, got "
+            f"{error.strerror or error}: choose another host or port"
+        ) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def _orderly_stop(stop: threading.Event) -> Iterator[None]:
+    """Make SIGTERM and SIGINT end in a return: uvicorn raises them again after its shutdown."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {each: signal.signal(each, lambda *_: stop.set()) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,126 @@
+"""The environment, read once and checked, as one value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Self
+
+from gatekeeper.errors import InputError
+
+PREFIX = "GATEKEEPER_"
+
+_HIGHEST_PORT = 65_535
+_LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+_LIMITS = (
+    "max_body_bytes",
+    "max_pixels",
+    "max_concurrent",
+    "decode_threads",
+    "body_timeout_s",
+    "shutdown_timeout_s",
+)
+# So alike that it can only be a slip; variables of other parts or tools are further away.
+_SLIP = 0.85
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the service behaves; each field is the variable ``GATEKEEPER_<NAME>``.
+
+    Attributes:
+        host: Address to listen on; the default is reachable from this machine only.
+        port: TCP port, 0…65535; 0 takes any free one. (Kubernetes sets GATEKEEPER_PORT to a URL
+            where a service is called "gatekeeper": set ``enableServiceLinks: false`` there.)
+        max_body_bytes: Largest request body, at least 1.
+        max_pixels: Largest image, width × height, at least 1.
+        body_timeout_s: Time within which a body must have arrived, above 0.
+        max_concurrent: Decisions under way at once, at least 1; more are told to come back.
+        decode_threads: Threads that turn bytes into pixels, at least 1.
+        shutdown_timeout_s: Time that running requests have to end on shutdown, at least 1.
+        log_level: One of critical, error, warning, info, debug.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_body_bytes: int = 20_000_000
+    max_pixels: int = 25_000_000
+    body_timeout_s: float = 10.0
+    max_concurrent: int = 64
+    decode_threads: int = 2
+    shutdown_timeout_s: int = 20
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse what no service can work with."""
+        if not self.host.strip():
+            raise InputError(
+                "host must be an address such as 127.0.0.1 (0.0.0.0 for every interface), got an "
+                "empty one"
+            )
+        if not 0 <= self.port <= _HIGHEST_PORT:
+            raise InputError(f"port must be in 0…{_HIGHEST_PORT}, got {self.port}")
+        for name in _LIMITS:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be above 0 and finite, got {value}: raise it")
+        if self.log_level not in _LOG_LEVELS:
+            raise InputError(
+                f"log_level must be one of {', '.join(_LOG_LEVELS)}, got {self.log_level!r}"
+            )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables ``GATEKEEPER_<NAME>``; those not set keep their default.
+
+        Args:
+            environ: Such as ``os.environ``.
+
+        Raises:
+            InputError: a value does not parse or is out of range, or a variable's name is a slip
+                of a known one.
+
+        Example:
+            >>> Settings.from_env({"GATEKEEPER_PORT": "9000"}).port
+            9000
+        """
+        parsers = {f.name: _PARSERS[str(f.type)] for f in fields(cls)}
+        _refuse_slips(environ, tuple(parsers))
+        values: dict[str, Any] = {}
+        for name, (parse, kind) in parsers.items():
+            variable = PREFIX + name.upper()
+            if variable not in environ:
+                continue
+            try:
+                values[name] = parse(environ[variable])
+            except ValueError as error:
+                raise InputError(
+                    f"{variable} must be {kind}, got {environ[variable]!r}: correct or unset it"
+                ) from error
+        return cls(**values)
+
+
+_PARSERS: dict[str, tuple[Any, str]] = {
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+}
+
+
+def _refuse_slips(environ: Mapping[str, str], names: tuple[str, ...]) -> None:
+    # A misspelt limit would otherwise be a limit that is silently not there.
+    known = [PREFIX + name.upper() for name in names]
+    for variable in environ:
+        if not variable.startswith(PREFIX) or variable in known:
+            continue
+        tail = variable.removeprefix(PREFIX)
+        near = get_close_matches(tail, [name.upper() for name in names], n=1, cutoff=_SLIP)
+        if near:
+            raise InputError(
+                f"{variable} is not a setting; did you mean {PREFIX}{near[0]}? Correct or unset it"
+            )

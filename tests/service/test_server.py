@@ -1,0 +1,183 @@
+"""A real server on the loopback: what a client sees on the wire, and how the process ends."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from gatekeeper.errors import BundleError, InputError
+from gatekeeper.service import create_app, serve
+from gatekeeper.service.server import _config, _listen
+from gatekeeper.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PNG = {"Content-Type": "image/png"}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("gatekeeper", "uvicorn")]
+    before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
+    yield
+    for each, handlers, level, propagate in before:
+        each.handlers, each.propagate = handlers, propagate
+        each.setLevel(level)
+
+
+@contextmanager
+def running(load: Callable[[], Any], **settings: Any) -> Iterator[int]:
+    """The port of a server in a thread, with the configuration of ``serve``."""
+    chosen = Settings(port=0, shutdown_timeout_s=1, **settings)
+    listener = _listen(chosen)
+    server = uvicorn.Server(_config(create_app(chosen, load), chosen))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def ask(
+    port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+) -> tuple[int, Any, Any]:
+    """Status, JSON and headers of one request over a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read()), answer.headers
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def port(fake: Any, eventually: Callable[..., None]) -> Iterator[int]:
+    with running(lambda: fake, max_body_bytes=600_000, body_timeout_s=0.4) as port:
+        eventually(lambda: ask(port, "GET", "/readyz")[0] == 200)
+        yield port
+
+
+def test_two_at_once_over_the_wire(port: int, image_file: Callable[..., bytes]) -> None:
+    def decide(grey: int) -> tuple[int, Any, Any]:
+        return ask(port, "POST", "/v1/decide", image_file(grey=grey), PNG)
+
+    with ThreadPoolExecutor(2) as pool:
+        dark, bright = pool.map(decide, [0, 255])
+    assert (dark[0], dark[1]["action"]) == (200, "abstain")
+    assert (bright[0], bright[1]["class_name"]) == (200, "bag")
+    assert "Server" not in bright[2]
+
+
+def test_chunked_image(port: int, image_file: Callable[..., bytes]) -> None:
+    data = image_file()
+    chunks = iter([data[:20], data[20:]])
+    assert ask(port, "POST", "/v1/decide", chunks, PNG)[0] == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_too_large_body_gets_its_answer(port: int, chunked: bool) -> None:
+    size = 2_000_000
+    body = iter([b"x" * 50_000] * 40) if chunked else b"x" * size
+    status, answer, headers = ask(port, "POST", "/v1/decide", body, PNG)
+    assert (status, answer["error"]["code"]) == (413, "body_too_large")
+    assert headers["Connection"] == "close"
+    assert ask(port, "GET", "/healthz")[0] == 200
+
+
+def raw(port: int, request: bytes) -> bytes:
+    """All that the server answers to these bytes until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_slow_body_is_cut_off(port: int) -> None:
+    head = b"POST /v1/decide HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+    answer = raw(port, head + b"Content-Length: 10\r\n\r\n12345")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"body_timeout"' in answer
+
+
+def test_request_id_cannot_smuggle_a_header(port: int) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-ID: "
+    for given in (b"a\rSet-Cookie: b=c", b"\xe9\xff", b"a" * 129):
+        answer = raw(port, head + given + b"\r\n\r\n")
+        assert b"Set-Cookie" not in answer
+        assert given not in answer
+        assert re.match(rb"HTTP/1\.1 (400|200) ", answer)
+
+
+def test_a_server_that_cannot_load_ends_with_2(capfd: pytest.CaptureFixture[str]) -> None:
+    def load() -> Any:
+        raise BundleError("expected the listed sha256 of gate.json, got another: fetch it again")
+
+    assert serve(load, Settings(port=0)) == 2
+    log = capfd.readouterr().err
+    assert "listening on http://127.0.0.1:" in log
+    assert "ERROR gatekeeper.service: the bundle cannot be served: expected the listed" in log
+    assert "Traceback" not in log
+
+
+def test_a_port_in_use_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"listen on 127.0.0.1 port {port}, got .* in use"):
+            serve(pytest.fail, Settings(port=port))
+
+
+PROGRAM = """
+import runpy, sys
+from gatekeeper.service import serve
+from gatekeeper.settings import Settings
+fake = runpy.run_path(sys.argv[1])["FakeGatekeeper"]
+sys.exit(serve(fake, Settings(port=0)))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(
+    number: signal.Signals, image_file: Callable[..., bytes]
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(ROOT / "tests" / "service" / "conftest.py")],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stderr is not None
+    try:
+        log = ""
+        while "ready: bundle" not in log:
+            line = process.stderr.readline()
+            assert line, f"it ended early:\n{log}"
+            log += line
+        found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log)
+        assert found
+        assert ask(int(found[1]), "POST", "/v1/decide?key=secret", image_file(), PNG)[0] == 200
+        process.send_signal(number)
+        log += process.communicate(timeout=15)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 0, log
+    assert "secret" not in log
+    assert "Traceback" not in log
