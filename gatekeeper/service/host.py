@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from PIL import Image
+from torch import Tensor
 
 from gatekeeper import __version__
 from gatekeeper.decision import Decision
 from gatekeeper.errors import BundleError, GatekeeperError, ImageError
-from gatekeeper.images import DecodeLimits, decode_pixels
+from gatekeeper.images import DecodeLimits, decode_image, fit_to
 from gatekeeper.service.errors import NotReadyError, TooBusyError
 from gatekeeper.service.metrics import ServiceMetrics
 from gatekeeper.service.schemas import CertificateBody, DecisionBody, ImageBody, VersionsBody
@@ -49,8 +49,13 @@ class ServedGatekeeper(Protocol):
         """At least certified, target_risk and confidence_level."""
         ...
 
-    def decide_one(self, source: Image.Image, /) -> Decision:
-        """Decide one RGB image."""
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that images are brought to at the door."""
+        ...
+
+    def decide(self, images: Tensor, /) -> list[Decision]:
+        """Decide a batch, shape (B, 3, H, W), float32, RGB, in [0, 1]."""
         ...
 
     def canary(self) -> Decision:
@@ -163,11 +168,13 @@ class Host:
         start = time.perf_counter()
         loop = asyncio.get_running_loop()
         try:
-            image, facts = await loop.run_in_executor(self._decoders, self._decode, data)
+            image, facts = await loop.run_in_executor(
+                self._decoders, self._decode, data, loaded.gatekeeper.image_size
+            )
         except ImageError as error:
             self._metrics.image_refused(error.reason)
             raise
-        decision = await loop.run_in_executor(self._engine, loaded.gatekeeper.decide_one, image)
+        [decision] = await loop.run_in_executor(self._engine, loaded.gatekeeper.decide, image)
         seconds = time.perf_counter() - start
         self._metrics.decided(decision, seconds)
         return DecisionBody(
@@ -178,11 +185,12 @@ class Host:
             duration_ms=round(seconds * 1000, 3),
         )
 
-    def _decode(self, data: bytes) -> tuple[Image.Image, ImageBody]:
-        pixels = decode_pixels(data, limits=self._limits)
-        height, width, _ = pixels.shape
+    def _decode(self, data: bytes, size: tuple[int, int]) -> tuple[Tensor, ImageBody]:
+        image = decode_image(data, limits=self._limits)[None]
+        height, width = image.shape[2:]
         digest = hashlib.sha256(data).hexdigest()
-        return Image.fromarray(pixels), ImageBody(width=width, height=height, sha256=digest)
+        # Brought to size here, so that what waits for the engine is small.
+        return fit_to(image, size), ImageBody(width=width, height=height, sha256=digest)
 
     def _count(self, step: int) -> None:
         self._under_way += step

@@ -22,6 +22,7 @@ EXIT_OK = 0
 EXIT_CANNOT_LOAD = 2
 
 _KEEP_ALIVE_S = 5
+_BACKLOG = 2048
 _LOG = logging.getLogger("gatekeeper.service")
 
 
@@ -39,7 +40,6 @@ def serve(load: Load, settings: Settings) -> int:
         InputError: the address cannot be listened on.
     """
     with _listen(settings) as listener:
-        # Bound late: the server does not exist before the app.
         stop = threading.Event()
         app = create_app(settings, load, on_load_failure=stop.set)
         server = _Server(_config(app, settings), stop)
@@ -95,6 +95,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise InputError(

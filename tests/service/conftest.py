@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from io import BytesIO
 from typing import Any
 
-import numpy as np
 import pytest
+import torch
 from fastapi.testclient import TestClient
 from PIL import Image
+from torch import Tensor
 
 from gatekeeper.decision import Action, Attempt, Decision, Reason
 from gatekeeper.service import create_app
@@ -26,6 +27,7 @@ class FakeGatekeeper:
     class_names = ("shirt", "bag")
     model_id = "fake@1"
     calibration_id = BUNDLE
+    image_size = (8, 5)
 
     def __init__(self) -> None:
         self.certificate: dict[str, Any] = {
@@ -43,7 +45,9 @@ class FakeGatekeeper:
         self.overlaps = 0
         self._inside = threading.Lock()
 
-    def decide_one(self, source: Image.Image) -> Decision:
+    def decide(self, images: Tensor) -> list[Decision]:
+        assert images.shape == (1, 3, *self.image_size)
+        assert images.dtype == torch.float32
         self.overlaps += not self._inside.acquire(blocking=False)
         try:
             self.threads.add(threading.current_thread().name)
@@ -51,15 +55,15 @@ class FakeGatekeeper:
             assert self.gate.wait(10)
             if self.error is not None:
                 raise self.error
-            return self._decide(float(np.asarray(source).mean()) / 255)
+            return [self.judge(float(images.mean()))]
         finally:
             self._inside.release()
 
     def canary(self) -> Decision:
         self.canaries += 1
-        return self.decide_one(Image.new("RGB", (8, 8)))
+        return self.decide(torch.zeros(1, 3, *self.image_size))[0]
 
-    def _decide(self, mean: float) -> Decision:
+    def judge(self, mean: float) -> Decision:
         common = {
             "policy": "full",
             "certified": True,

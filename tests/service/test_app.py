@@ -253,7 +253,7 @@ def test_an_impossible_decision_is_a_500(
     client: TestClient, fake: Any, image_file: Callable[..., bytes]
 ) -> None:
     fake.class_names = ()
-    fake._decide = lambda _: object()
+    fake.judge = lambda _: object()
     answer = client.post("/v1/decide", content=image_file(), headers=PNG)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
 

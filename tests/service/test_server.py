@@ -126,6 +126,11 @@ def test_request_id_cannot_smuggle_a_header(port: int) -> None:
         assert re.match(rb"HTTP/1\.1 (400|200) ", answer)
 
 
+def test_small_answers_do_not_wait_for_an_acknowledgement() -> None:
+    with _listen(Settings(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio asks before TCP_NODELAY
+
+
 def test_a_server_that_cannot_load_ends_with_2(capfd: pytest.CaptureFixture[str]) -> None:
     def load() -> Any:
         raise BundleError("expected the listed sha256 of gate.json, got another: fetch it again")
