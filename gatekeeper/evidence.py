@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from gatekeeper.corruptions import CORRUPTIONS, SEVERITIES, corruption
 from gatekeeper.errors import InputError
 from gatekeeper.images import Dataset, seeds_for
+from gatekeeper.progress import Progress, Silent
 from gatekeeper.protocols import Classifier, Evidence, LogitsKind, Restorer
 from gatekeeper.signals import SIGNALS_VERSION, read_signals
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
@@ -134,23 +135,79 @@ class EvidenceTable:
         """Number of rows N."""
         return len(self.labels)
 
+    def take(self, rows: IntArray | BoolArray) -> EvidenceTable:
+        """Some rows, in that order."""
+        return EvidenceTable(
+            plan=self.plan.take(rows),
+            digests=self.digests[rows],
+            labels=self.labels[rows],
+            evidence=self.evidence.take(rows),
+            raw_rows=self.raw_rows[rows],
+        )
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[EvidenceTable]) -> EvidenceTable:
+        """Raw tables of the same split one after another.
+
+        Raises:
+            InputError: there is none, splits differ, or a table holds restored looks.
+        """
+        if not tables or len({t.plan.split for t in tables}) > 1:
+            raise InputError("expected tables of one split, at least one")
+        if any(t.evidence.raw is not None for t in tables):
+            raise InputError("expected raw tables; restored looks point into their own raw table")
+        plans, looks = [t.plan for t in tables], [t.evidence for t in tables]
+        features = [look.features for look in looks if look.features is not None]
+        return cls(
+            plan=Plan(
+                split=plans[0].split,
+                positions=np.concatenate([p.positions for p in plans]),
+                corruptions=np.concatenate([p.corruptions for p in plans]),
+                severities=np.concatenate([p.severities for p in plans]),
+                seeds=np.concatenate([p.seeds for p in plans]),
+            ),
+            digests=np.concatenate([t.digests for t in tables]),
+            labels=np.concatenate([t.labels for t in tables]),
+            evidence=Evidence(
+                logits=np.concatenate([e.logits for e in looks]),
+                logits_kind=looks[0].logits_kind,
+                features=np.concatenate(features) if len(features) == len(looks) else None,
+                signals=np.concatenate([e.signals for e in looks]),
+                probes=np.concatenate([e.probes for e in looks]),
+                seeds=np.concatenate([e.seeds for e in looks]),
+                restorer=np.concatenate([e.restorer for e in looks]),
+            ),
+            raw_rows=np.arange(sum(len(t) for t in tables)),
+        )
+
     @property
     def correct(self) -> BoolArray:
         """Whether each look's answer is right, shape (N,)."""
         return np.asarray(self.evidence.labels == self.labels)
 
-    def require_one_row_per_image(self) -> None:
-        """The door to certification: refuse a base image that occurs twice.
 
-        Raises:
-            InputError: dependent rows would void the exact binomial.
-        """
-        n_images = len(np.unique(self.digests))
-        if n_images != len(self):
-            raise InputError(
-                f"certification takes one row per base image, got {len(self)} rows of {n_images} "
-                "images: draw each image under one condition"
-            )
+def require_one_row_per_image(digests: StrArray) -> None:
+    """The door to certification: refuse a base image that occurs twice.
+
+    Args:
+        digests: Image digest of each row, shape (N,).
+
+    Raises:
+        InputError: dependent rows would void the exact binomial.
+    """
+    n_images = len(np.unique(digests))
+    if n_images != len(digests):
+        raise InputError(
+            f"certification takes one row per base image, got {len(digests)} rows of {n_images} "
+            "images: draw each image under one condition"
+        )
+
+
+def _chunks(n_rows: int, size: int) -> list[IntArray]:
+    """Row numbers in runs of at most ``size``; one empty run where there is no row."""
+    return [
+        np.arange(start, min(start + size, n_rows)) for start in range(0, max(1, n_rows), size)
+    ]
 
 
 def degrade(images: Tensor, plan: Plan) -> Tensor:
@@ -216,7 +273,7 @@ class TableBuilder:
         classifier: The frozen classifier.
         restorers: By name.
         cache: Folder for finished cells; None keeps none.
-        on_rows: Told the number of rows done since the last call.
+        progress: Told of every table that is made, in rows.
     """
 
     def __init__(
@@ -226,13 +283,13 @@ class TableBuilder:
         restorers: Mapping[str, Restorer],
         *,
         cache: Path | None = None,
-        on_rows: Callable[[int], None] = lambda n: None,
+        progress: Progress | None = None,
     ) -> None:
         self.data = data
         self.classifier = classifier
         self.restorers = restorers
         self.cache = cache
-        self.on_rows = on_rows
+        self.progress: Progress = progress or Silent()
         self._kind_: LogitsKind | None = None
 
     def raw(self, plan: Plan) -> EvidenceTable:
@@ -254,9 +311,10 @@ class TableBuilder:
         return replace(made, raw_rows=np.asarray(rows))
 
     def _table(self, plan: Plan, names: StrArray, first: Evidence | None) -> EvidenceTable:
+        kind = "looks" if first is None else "restored looks"
+        self.progress.start(f"{plan.split}: {kind}", len(plan))
         cells = [
-            self._cell(plan.take(np.arange(start, min(start + CELL_ROWS, len(plan)))), names[start : start + CELL_ROWS])
-            for start in range(0, max(1, len(plan)), CELL_ROWS)
+            self._cell(plan.take(rows), names[rows]) for rows in _chunks(len(plan), CELL_ROWS)
         ]
         arrays = {key: np.concatenate([cell[key] for cell in cells]) for key in cells[0]}
         evidence = Evidence(
@@ -286,12 +344,9 @@ class TableBuilder:
         path = None if self.cache is None else self.cache / f"{self._key(plan, names)}.safetensors"
         if path is not None and path.is_file():
             arrays = load_file(path)
-            self.on_rows(len(plan))
+            self.progress.advance(len(plan))
             return arrays
-        parts = [
-            self._batch(plan.take(np.arange(start, min(start + _BATCH, len(plan)))), names[start : start + _BATCH])
-            for start in range(0, max(1, len(plan)), _BATCH)
-        ]
+        parts = [self._batch(plan.take(rows), names[rows]) for rows in _chunks(len(plan), _BATCH)]
         arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -305,7 +360,7 @@ class TableBuilder:
         if len(names) and names[0]:
             images = restore_rows(self.restorers, images, names, plan.seeds)
         evidence = collect(self.classifier, images, plan.seeds, names)
-        self.on_rows(len(plan))
+        self.progress.advance(len(plan))
         arrays = {
             "logits": evidence.logits,
             "signals": evidence.signals,

@@ -1,0 +1,447 @@
+"""Recipe → fitted gate: evidence, predictors, calibrators, margin, path, certificate.
+
+Order of fitting (each step reads one split and what earlier steps froze):
+
+    fit        router, raw predictor, restored predictor
+    calibrate  raw calibrator, restored calibrator, switch margin, threshold path
+    certify    the stopping point on that path, nothing else
+    calibrate  final calibrator, at the certified thresholds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from gatekeeper.bundle import ClassifierSpec, FittedGate, log_odds, restored_context
+from gatekeeper.calibrators import IsotonicCalibrator
+from gatekeeper.errors import InputError
+from gatekeeper.evidence import (
+    EvidenceTable,
+    Plan,
+    TableBuilder,
+    draw_plan,
+    require_one_row_per_image,
+)
+from gatekeeper.gate import Gate
+from gatekeeper.images import Dataset, Splits, seeds_for
+from gatekeeper.mlp import MlpOptions, log_softmax
+from gatekeeper.protocols import Classifier, Restorer
+from gatekeeper.recipe import PolicyRecipe, Recipe
+from gatekeeper.reliability import LearnedPredictor
+from gatekeeper.risk_control import (
+    Certification,
+    ThresholdPath,
+    fixed_sequence_test,
+    starting_point,
+)
+from gatekeeper.routing import CLEAN, Router
+from gatekeeper.signals import N_SCALARS
+from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
+
+_PATH_POINTS = 400
+_EXPLORED = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """Recorded attempts at N images: all that the gate needs to be replayed on them.
+
+    All arrays have one row per image and condition.
+
+    Attributes:
+        plan: Image and condition of each row.
+        digests: Image digests.
+        labels: True class.
+        raw_labels: Answer on the image as received.
+        msp: Maximum softmax of that answer, the baseline, in [0, 1].
+        raw_score: The raw predictor's score; orders finer than the calibrated number.
+        raw_reliability: Calibrated, in [0, 1].
+        signals: Scalar signals of the image as received, shape (N, D).
+        restorers: Name of the restorer tried, "" for none.
+        restored_labels: Answer on the restored image; the raw answer where none is on record.
+        restored_reliability: In [0, 1]; NaN where no restored attempt is on record.
+    """
+
+    plan: Plan
+    digests: StrArray
+    labels: IntArray
+    raw_labels: IntArray
+    msp: FloatArray
+    raw_score: FloatArray
+    raw_reliability: FloatArray
+    signals: FloatArray
+    restorers: StrArray
+    restored_labels: IntArray
+    restored_reliability: FloatArray
+
+    def __len__(self) -> int:
+        """Number of rows N."""
+        return len(self.labels)
+
+    @property
+    def raw_correct(self) -> BoolArray:
+        """Whether the answer on the image as received is right."""
+        return np.asarray(self.raw_labels == self.labels)
+
+    def take(self, rows: IntArray | BoolArray) -> Judged:
+        """Some rows, in that order."""
+        own = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "plan"}
+        return Judged(plan=self.plan.take(rows), **own)
+
+    def without_restoration(self) -> Judged:
+        """The same images as if no restorer were at hand."""
+        return replace(
+            self,
+            restorers=np.full(len(self), "", dtype="<U32"),
+            restored_labels=self.raw_labels,
+            restored_reliability=np.full(len(self), np.nan),
+        )
+
+    def final_labels(self, keep_restored: BoolArray) -> IntArray:
+        """The answer that counts, before abstention, shape (N,)."""
+        return np.where(keep_restored, self.restored_labels, self.raw_labels)
+
+    def counts(self, path: ThresholdPath, margin: float) -> tuple[IntArray, IntArray]:
+        """Accepted and wrongly accepted images at every point of a path, shape (M,) each."""
+        accepted, wrong = [], []
+        for raw_at, restored_at in zip(path.raw, path.restored, strict=True):
+            gate = Gate(
+                accept_raw_at=float(raw_at),
+                accept_restored_at=float(restored_at),
+                switch_margin=margin,
+            )
+            replay = gate.replay(self.raw_reliability, self.restored_reliability)
+            missed = self.final_labels(replay.keep_restored) != self.labels
+            accepted.append(int(replay.accepted.sum()))
+            wrong.append(int((replay.accepted & missed).sum()))
+        return np.array(accepted), np.array(wrong)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FitResult:
+    """A fitted gate and the recorded attempts that it was certified on.
+
+    Attributes:
+        fitted: The gate.
+        calibrate: Attempts on *calibrate* under the declared mix.
+        certify: Attempts on *certify*, one row per image.
+    """
+
+    fitted: FittedGate
+    calibrate: Judged
+    certify: Judged
+
+
+def path_through(calibrate: Judged, margin: float, policy: PolicyRecipe) -> ThresholdPath:
+    """The frozen path: one threshold on both calibrated reliabilities, from strict to lenient.
+
+    Equal thresholds are best where both attempts are calibrated: a raw and a restored answer of
+    the same reliability are worth the same. The path starts where the tail probability on
+    *calibrate* is smallest; the raw threshold never exceeds ``doubt_below``, above which no
+    restored look is on record.
+    """
+    open_gate = Gate(
+        accept_raw_at=policy.doubt_below, accept_restored_at=0.0, switch_margin=margin
+    )
+    kept = open_gate.replay(
+        calibrate.raw_reliability, calibrate.restored_reliability
+    ).kept_reliability
+    levels = np.unique(np.quantile(kept, np.linspace(0.0, 1.0, _PATH_POINTS)))[::-1]
+    path = ThresholdPath(raw=np.minimum(levels, policy.doubt_below), restored=levels)
+    accepted, wrong = calibrate.counts(path, margin)
+    return path.starting_at(starting_point(wrong, accepted, policy.target_risk))
+
+
+def choose_margin(calibrate: Judged, clean: Judged, policy: PolicyRecipe) -> float:
+    """The switch margin with the largest coverage at the target risk that leaves clean images be.
+
+    Args:
+        calibrate: Attempts under the declared mix.
+        clean: Attempts at clean images.
+        policy: Candidates, target and the share of clean images whose right answer may be lost.
+
+    Returns:
+        A candidate; among those that lose too many clean answers the one that loses fewest.
+    """
+    ranked = []
+    for margin in policy.switch_margins:
+        gate = Gate(accept_raw_at=policy.doubt_below, accept_restored_at=0.0, switch_margin=margin)
+        keep = gate.replay(clean.raw_reliability, clean.restored_reliability).keep_restored
+        right = clean.raw_correct
+        lost = int((right & (clean.final_labels(keep) != clean.labels)).sum())
+        excess = max(0, lost - int(policy.clean_flips * right.sum()))
+        ranked.append((-excess, hindsight_coverage(calibrate, margin, policy), margin))
+    return max(ranked)[2]
+
+
+def hindsight_coverage(judged: Judged, margin: float, policy: PolicyRecipe) -> float:
+    """Largest coverage on the path with selective risk at most the target; not a guarantee."""
+    accepted, wrong = judged.counts(path_through(judged, margin, policy), margin)
+    kept = accepted[wrong <= policy.target_risk * accepted]
+    return float(kept.max(initial=0) / len(judged))
+
+
+def certify(
+    calibrate: Judged, judged: Judged, margin: float, policy: PolicyRecipe
+) -> tuple[Gate, Certification]:
+    """Freeze the path on *calibrate*, then move along it on *certify* until the first failure.
+
+    Args:
+        calibrate: Attempts that shape the path.
+        judged: Attempts on *certify*, one row per image.
+        margin: The switch margin, fixed beforehand.
+        policy: Target risk and confidence level.
+
+    Returns:
+        The gate at the last point that passed (at the strictest point where none did), and the
+        verdict.
+
+    Raises:
+        InputError: a base image of *certify* occurs twice.
+    """
+    require_one_row_per_image(judged.digests)
+    path = path_through(calibrate, margin, policy)
+    accepted, wrong = judged.counts(path, margin)
+    verdict = fixed_sequence_test(
+        wrong,
+        accepted,
+        target_risk=policy.target_risk,
+        confidence_level=policy.confidence_level,
+    )
+    point = verdict.index or 0
+    gate = Gate(
+        accept_raw_at=float(path.raw[point]),
+        accept_restored_at=float(path.restored[point]),
+        switch_margin=margin,
+    )
+    return gate, verdict
+
+
+class Fitter:
+    """Fits a gate to a frozen classifier, step by step.
+
+    Args:
+        data: The data set.
+        splits: Its six splits; *test* is never read.
+        spec: How to rebuild the classifier.
+        classifier: The classifier.
+        restorers: By name; those that the recipe routes to.
+        recipe: What to fit and certify.
+        builder: Makes evidence tables.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        splits: Splits,
+        spec: ClassifierSpec,
+        classifier: Classifier,
+        restorers: Mapping[str, Restorer],
+        recipe: Recipe,
+        *,
+        builder: TableBuilder,
+    ) -> None:
+        splits.check(data.digests)
+        self.data, self.splits, self.recipe = data, splits, recipe
+        self.spec, self.classifier, self.restorers = spec, classifier, restorers
+        self.builder = builder
+        self.router = Router(
+            recipe.restorers.restorer_of, clean_share=recipe.restorers.clean_share_restored
+        )
+        options = MlpOptions(
+            hidden=recipe.predictor.hidden,
+            members=recipe.predictor.members,
+            epochs=recipe.predictor.epochs,
+            dropout=recipe.predictor.dropout,
+        )
+        self.predictors = {
+            key: LearnedPredictor(options, seed=recipe.seed) for key in ("raw", "restored")
+        }
+        self.calibrators = {key: IsotonicCalibrator() for key in ("raw", "restored", "final")}
+
+    def run(self) -> FitResult:
+        """All steps in order."""
+        self.fit_predictors()
+        declared, clean = self.fit_calibrators()
+        policy = self.recipe.policy
+        margin = choose_margin(declared, clean, policy)
+        certify_table = self.builder.raw(self._plan("certify", self.recipe.conditions.clean_share))
+        judged = self.judge(certify_table)
+        gate, verdict = certify(declared, judged, margin, policy)
+        replay = gate.replay(declared.raw_reliability, declared.restored_reliability)
+        self.calibrators["final"].fit(
+            log_odds(replay.kept_reliability),
+            declared.final_labels(replay.keep_restored) == declared.labels,
+            context=replay.keep_restored.astype(np.float64)[:, None],
+        )
+        fitted = FittedGate(
+            name=self.recipe.name,
+            seed=self.recipe.seed,
+            image_size=self.data.image_size,
+            classifier_spec=self.spec,
+            classifier=self.classifier,
+            restorers=self.restorers,
+            router=self.router,
+            predictors=self.predictors,
+            calibrators=self.calibrators,
+            gate=gate,
+            certificate=self._certificate(gate, verdict, len(judged)),
+        )
+        return FitResult(fitted=fitted, calibrate=declared, certify=judged)
+
+    def _plan(self, split: str, clean_share: float, purpose: str = "") -> Plan:
+        return draw_plan(
+            self.data,
+            split,
+            self.splits[split],
+            corruptions=self.recipe.conditions.seen,
+            clean_share=clean_share,
+            seed=self.recipe.seed,
+            purpose=f"{split}{purpose}",
+        )
+
+    def fit_predictors(self) -> None:
+        """Router and both predictors, on *fit*."""
+        looks = self.recipe.predictor.looks_per_image
+        tables = [self.builder.raw(self._plan("fit", 1.0))]
+        tables += [self.builder.raw(self._plan("fit", 0.0, f"/{n}")) for n in range(1, looks)]
+        table = EvidenceTable.concatenate(tables)
+        kinds = np.where(table.plan.corruptions == "", CLEAN, table.plan.corruptions)
+        routed = np.isin(kinds, [CLEAN, *self.router.restorer_of])
+        self.router.fit(
+            table.evidence.signals[routed], kinds[routed].tolist(), seed=self.recipe.seed
+        )
+        self.predictors["raw"].fit(table.evidence, table.labels)
+        names = self._explored_restorers(table, kinds)
+        rows = np.flatnonzero(names != "")
+        restored = self.builder.restored(table, rows, names[rows])
+        self.predictors["restored"].fit(restored.evidence, restored.labels)
+
+    def _explored_restorers(self, table: EvidenceTable, kinds: StrArray) -> StrArray:
+        """The fitting restorer for most degraded rows, any restorer for some rows of all kinds.
+
+        In service the router errs; the restored predictor must have seen what that looks like.
+        """
+        available = np.array(sorted(self.restorers))
+        draws = seeds_for(self.recipe.seed, table.plan.seeds, "explore")
+        explored = (draws % 10_000) < _EXPLORED * 10_000
+        anything = available[(draws // 10_000) % len(available)]
+        fitting = np.array([self.router.restorer_of.get(kind, "") for kind in kinds.tolist()])
+        return np.where(explored, anything, fitting)
+
+    def fit_calibrators(self) -> tuple[Judged, Judged]:
+        """Raw and restored calibrators, on *calibrate* under the declared mix.
+
+        Returns:
+            Attempts under the declared mix, and at the clean images alone.
+        """
+        clean = self.builder.raw(self._plan("calibrate", 1.0))
+        degraded = self.builder.raw(self._plan("calibrate", 0.0))
+        table = EvidenceTable.concatenate([clean, degraded])
+        declared = _mixed_rows(len(clean), len(degraded), self.recipe.conditions.clean_share)
+        score = self.predictors["raw"].score(table.evidence)
+        self.calibrators["raw"].fit(score[declared], table.correct[declared])
+        raw = self.calibrators["raw"].reliability(score)
+        restored = self._restored_looks(table, raw)
+        usable = np.isin(restored.raw_rows, declared)
+        self._fit_restored_calibrator(restored, raw[restored.raw_rows], usable)
+        judged = self._judged(table, raw, restored)
+        return judged.take(declared), judged.take(np.arange(len(clean)))
+
+    def _fit_restored_calibrator(
+        self, restored: EvidenceTable, raw: FloatArray, usable: BoolArray
+    ) -> None:
+        calibrator = self.calibrators["restored"]
+        if not usable.any():
+            # Nothing was restored here, so a restored answer has earned no trust.
+            calibrator.fit(np.zeros(1), np.zeros(1, dtype=bool), context=np.zeros((1, 1)))
+            return
+        scores = self.predictors["restored"].score(restored.evidence)
+        context = restored_context(raw)
+        calibrator.fit(scores[usable], restored.correct[usable], context=context[usable])
+
+    def judge(self, table: EvidenceTable) -> Judged:
+        """Attempts at the images of a raw table, as the fitted parts make them."""
+        raw = self.calibrators["raw"].reliability(self.predictors["raw"].score(table.evidence))
+        return self._judged(table, raw, self._restored_looks(table, raw))
+
+    def _restored_looks(self, table: EvidenceTable, raw: FloatArray) -> EvidenceTable:
+        names = self.router.route(table.evidence.signals)
+        rows = np.flatnonzero((raw < self.recipe.policy.doubt_below) & (names != ""))
+        return self.builder.restored(table, rows, names[rows])
+
+    def _judged(self, table: EvidenceTable, raw: FloatArray, restored: EvidenceTable) -> Judged:
+        labels = table.evidence.labels.copy()
+        reliability = np.full(len(table), np.nan)
+        names = np.full(len(table), "", dtype="<U32")
+        rows = restored.raw_rows
+        if len(rows):
+            labels[rows] = restored.evidence.labels
+            names[rows] = restored.evidence.restorer
+            reliability[rows] = self.calibrators["restored"].reliability(
+                self.predictors["restored"].score(restored.evidence),
+                context=restored_context(raw[rows]),
+            )
+        return Judged(
+            plan=table.plan,
+            digests=table.digests,
+            labels=table.labels,
+            raw_labels=table.evidence.labels,
+            msp=np.exp(log_softmax(table.evidence.logits).max(axis=1)),
+            raw_score=self.predictors["raw"].score(table.evidence),
+            raw_reliability=raw,
+            signals=table.evidence.signals[:, :N_SCALARS].copy(),
+            restorers=names,
+            restored_labels=labels,
+            restored_reliability=reliability,
+        )
+
+    def _certificate(self, gate: Gate, verdict: Certification, n_certify: int) -> dict[str, Any]:
+        policy, conditions = self.recipe.policy, self.recipe.conditions
+        return {
+            "certified": verdict.certified,
+            "reason": verdict.reason,
+            "target_risk": policy.target_risk,
+            "confidence_level": policy.confidence_level,
+            "procedure": "fixed-sequence learn-then-test, exact binomial tail",
+            "policy": "restore",
+            "accept_raw_at": gate.accept_raw_at,
+            "accept_restored_at": gate.accept_restored_at,
+            "switch_margin": gate.switch_margin,
+            "n_certify": n_certify,
+            "n_accepted": verdict.n_accepted,
+            "n_wrong": verdict.n_wrong,
+            "tail_probability": verdict.tail,
+            "upper_bound": verdict.upper_bound,
+            "certified_coverage": verdict.n_accepted / n_certify if verdict.certified else 0.0,
+            "conditions": {
+                "clean_share": conditions.clean_share,
+                "corruptions": list(conditions.seen),
+                "severities": "1…5, evenly",
+                "not_covered": list(conditions.held_out),
+            },
+            "dataset": self.data.name,
+            "splits": self.splits.to_json(self.data.digests),
+            "classifier_digest": self.classifier.digest,
+            "seed": self.recipe.seed,
+        }
+
+
+def _mixed_rows(n_clean: int, n_degraded: int, clean_share: float) -> IntArray:
+    """Rows of [clean…, degraded…] in the declared proportion, as many as possible.
+
+    Raises:
+        InputError: the mix asks for rows of which there are none.
+    """
+    clean, degraded = np.arange(n_clean), n_clean + np.arange(n_degraded)
+    if clean_share in (0.0, 1.0):
+        return clean if clean_share else degraded
+    if not n_clean or not n_degraded:
+        raise InputError("expected clean and degraded rows for a mix of both")
+    total = min(n_clean / clean_share, n_degraded / (1.0 - clean_share))
+    n_kept = round(total * clean_share), round(total * (1.0 - clean_share))
+    return np.concatenate([clean[: n_kept[0]], degraded[: n_kept[1]]])
