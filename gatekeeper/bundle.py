@@ -25,6 +25,7 @@ from gatekeeper.classifiers import build_classifier
 from gatekeeper.errors import BundleError, GatekeeperError
 from gatekeeper.gate import Gate
 from gatekeeper.manifest import verify_manifest, write_manifest
+from gatekeeper.monitoring import ConditionsTest
 from gatekeeper.protocols import Calibrator, Classifier, Evidence, Restorer
 from gatekeeper.reliability import LearnedPredictor
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
@@ -77,6 +78,7 @@ class FittedGate:
         predictors: ``"raw"`` and ``"restored"``.
         calibrators: ``"raw"``, ``"restored"`` and ``"final"``.
         gate: The policy's thresholds and margin.
+        conditions: Flags windows of traffic unlike that of *certify*.
         certificate: Target, level, conditions, counts, splits and verdict, JSON-ready.
     """
 
@@ -90,6 +92,7 @@ class FittedGate:
     predictors: Mapping[str, LearnedPredictor]
     calibrators: Mapping[str, Calibrator]
     gate: Gate
+    conditions: ConditionsTest
     certificate: Mapping[str, Any]
 
     def raw_reliability(self, evidence: Evidence) -> FloatArray:
@@ -175,7 +178,7 @@ def save_bundle(fitted: FittedGate, directory: Path) -> str:
 def _stateful(fitted: FittedGate) -> dict[str, dict[str, FloatArray]]:
     parts = {f"predictor/{key}": value.state() for key, value in fitted.predictors.items()}
     parts |= {f"calibrator/{key}": value.state() for key, value in fitted.calibrators.items()}
-    return parts | {"router": fitted.router.state()}
+    return parts | {"router": fitted.router.state(), "conditions": fitted.conditions.state()}
 
 
 def _with_own_weights(spec: ClassifierSpec, directory: Path) -> ClassifierSpec:
@@ -273,6 +276,7 @@ def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> Fitte
             for key, kind in body["calibrators"].items()
         },
         gate=Gate(**body["policy"]),
+        conditions=ConditionsTest.from_state(states["conditions"]),
         certificate=body["certificate"],
     )
 

@@ -10,7 +10,7 @@ Order of fitting (each step reads one split and what earlier steps froze):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -29,7 +29,8 @@ from gatekeeper.evidence import (
 from gatekeeper.gate import Gate
 from gatekeeper.images import Dataset, Splits, seeds_for
 from gatekeeper.mlp import MlpOptions, log_softmax
-from gatekeeper.protocols import Classifier, Restorer
+from gatekeeper.monitoring import ConditionsTest
+from gatekeeper.protocols import Calibrator, Classifier, Restorer
 from gatekeeper.recipe import PolicyRecipe, Recipe
 from gatekeeper.reliability import LearnedPredictor
 from gatekeeper.risk_control import (
@@ -92,6 +93,27 @@ class Judged:
         own = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "plan"}
         return Judged(plan=self.plan.take(rows), **own)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Judged]) -> Judged:
+        """Several one after another.
+
+        Raises:
+            InputError: there is none, or their images come from different splits.
+        """
+        if not parts or len({part.plan.split for part in parts}) > 1:
+            raise InputError("expected judged images of one split, at least one")
+        plan = {
+            f.name: np.concatenate([getattr(part.plan, f.name) for part in parts])
+            for f in fields(Plan)
+            if f.name != "split"
+        }
+        own = {
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(cls)
+            if f.name != "plan"
+        }
+        return cls(plan=Plan(split=parts[0].plan.split, **plan), **own)
+
     def without_restoration(self) -> Judged:
         """The same images as if no restorer were at hand."""
         return replace(
@@ -144,16 +166,17 @@ def path_through(calibrate: Judged, margin: float, policy: PolicyRecipe) -> Thre
     *calibrate* is smallest; the raw threshold never exceeds ``doubt_below``, above which no
     restored look is on record.
     """
-    open_gate = Gate(
-        accept_raw_at=policy.doubt_below, accept_restored_at=0.0, switch_margin=margin
-    )
-    kept = open_gate.replay(
-        calibrate.raw_reliability, calibrate.restored_reliability
-    ).kept_reliability
-    levels = np.unique(np.quantile(kept, np.linspace(0.0, 1.0, _PATH_POINTS)))[::-1]
-    path = ThresholdPath(raw=np.minimum(levels, policy.doubt_below), restored=levels)
+    path = sweep(calibrate, margin, doubt_below=policy.doubt_below)
     accepted, wrong = calibrate.counts(path, margin)
     return path.starting_at(starting_point(wrong, accepted, policy.target_risk))
+
+
+def sweep(judged: Judged, margin: float, *, doubt_below: float = 1.0) -> ThresholdPath:
+    """One threshold on both reliabilities, at the quantiles of the attempts that would be kept."""
+    gate = Gate(accept_raw_at=doubt_below, accept_restored_at=0.0, switch_margin=margin)
+    kept = gate.replay(judged.raw_reliability, judged.restored_reliability).kept_reliability
+    levels = np.unique(np.quantile(kept, np.linspace(0.0, 1.0, _PATH_POINTS)))[::-1]
+    return ThresholdPath(raw=np.minimum(levels, doubt_below), restored=levels)
 
 
 def choose_margin(calibrate: Judged, clean: Judged, policy: PolicyRecipe) -> float:
@@ -270,7 +293,7 @@ class Fitter:
         policy = self.recipe.policy
         margin = choose_margin(declared, clean, policy)
         certify_table = self.builder.raw(self._plan("certify", self.recipe.conditions.clean_share))
-        judged = self.judge(certify_table)
+        judged = self._judge(certify_table)
         gate, verdict = certify(declared, judged, margin, policy)
         replay = gate.replay(declared.raw_reliability, declared.restored_reliability)
         self.calibrators["final"].fit(
@@ -289,6 +312,7 @@ class Fitter:
             predictors=self.predictors,
             calibrators=self.calibrators,
             gate=gate,
+            conditions=ConditionsTest().fit(judged.signals, judged.raw_reliability),
             certificate=self._certificate(gate, verdict, len(judged)),
         )
         return FitResult(fitted=fitted, calibrate=declared, certify=judged)
@@ -346,10 +370,14 @@ class Fitter:
         score = self.predictors["raw"].score(table.evidence)
         self.calibrators["raw"].fit(score[declared], table.correct[declared])
         raw = self.calibrators["raw"].reliability(score)
-        restored = self._restored_looks(table, raw)
+        restored = restored_looks(
+            self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
+        )
         usable = np.isin(restored.raw_rows, declared)
         self._fit_restored_calibrator(restored, raw[restored.raw_rows], usable)
-        judged = self._judged(table, raw, restored)
+        judged = _judged(
+            table, score, raw, restored, self.predictors["restored"], self.calibrators["restored"]
+        )
         return judged.take(declared), judged.take(np.arange(len(clean)))
 
     def _fit_restored_calibrator(
@@ -364,40 +392,14 @@ class Fitter:
         context = restored_context(raw)
         calibrator.fit(scores[usable], restored.correct[usable], context=context[usable])
 
-    def judge(self, table: EvidenceTable) -> Judged:
-        """Attempts at the images of a raw table, as the fitted parts make them."""
-        raw = self.calibrators["raw"].reliability(self.predictors["raw"].score(table.evidence))
-        return self._judged(table, raw, self._restored_looks(table, raw))
-
-    def _restored_looks(self, table: EvidenceTable, raw: FloatArray) -> EvidenceTable:
-        names = self.router.route(table.evidence.signals)
-        rows = np.flatnonzero((raw < self.recipe.policy.doubt_below) & (names != ""))
-        return self.builder.restored(table, rows, names[rows])
-
-    def _judged(self, table: EvidenceTable, raw: FloatArray, restored: EvidenceTable) -> Judged:
-        labels = table.evidence.labels.copy()
-        reliability = np.full(len(table), np.nan)
-        names = np.full(len(table), "", dtype="<U32")
-        rows = restored.raw_rows
-        if len(rows):
-            labels[rows] = restored.evidence.labels
-            names[rows] = restored.evidence.restorer
-            reliability[rows] = self.calibrators["restored"].reliability(
-                self.predictors["restored"].score(restored.evidence),
-                context=restored_context(raw[rows]),
-            )
-        return Judged(
-            plan=table.plan,
-            digests=table.digests,
-            labels=table.labels,
-            raw_labels=table.evidence.labels,
-            msp=np.exp(log_softmax(table.evidence.logits).max(axis=1)),
-            raw_score=self.predictors["raw"].score(table.evidence),
-            raw_reliability=raw,
-            signals=table.evidence.signals[:, :N_SCALARS].copy(),
-            restorers=names,
-            restored_labels=labels,
-            restored_reliability=reliability,
+    def _judge(self, table: EvidenceTable) -> Judged:
+        score = self.predictors["raw"].score(table.evidence)
+        raw = self.calibrators["raw"].reliability(score)
+        restored = restored_looks(
+            self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
+        )
+        return _judged(
+            table, score, raw, restored, self.predictors["restored"], self.calibrators["restored"]
         )
 
     def _certificate(self, gate: Gate, verdict: Certification, n_certify: int) -> dict[str, Any]:
@@ -418,17 +420,85 @@ class Fitter:
             "tail_probability": verdict.tail,
             "upper_bound": verdict.upper_bound,
             "certified_coverage": verdict.n_accepted / n_certify if verdict.certified else 0.0,
-            "conditions": {
-                "clean_share": conditions.clean_share,
-                "corruptions": list(conditions.seen),
-                "severities": "1…5, evenly",
-                "not_covered": list(conditions.held_out),
-            },
+            "conditions": [
+                f"{conditions.clean_share:.0%} of the images clean",
+                f"the others under one of {', '.join(conditions.seen)}, as often as each other",
+                "severities 1 to 5 evenly, each image once",
+            ],
+            "not_covered": "any other traffic, such as " + ", ".join(conditions.held_out)
+            if conditions.held_out
+            else "any other traffic",
             "dataset": self.data.name,
             "splits": self.splits.to_json(self.data.digests),
             "classifier_digest": self.classifier.digest,
             "seed": self.recipe.seed,
         }
+
+
+def judge(
+    fitted: FittedGate, table: EvidenceTable, builder: TableBuilder, *, doubt_below: float
+) -> Judged:
+    """Attempts at the images of a raw table, as a fitted gate makes them.
+
+    Args:
+        fitted: The gate.
+        table: Raw looks.
+        builder: Makes the restored looks.
+        doubt_below: Raw reliability below which a restored look is taken where a restorer fits.
+    """
+    score = fitted.predictors["raw"].score(table.evidence)
+    raw = fitted.calibrators["raw"].reliability(score)
+    restored = restored_looks(fitted.router, table, raw, builder, doubt_below=doubt_below)
+    return _judged(
+        table, score, raw, restored, fitted.predictors["restored"], fitted.calibrators["restored"]
+    )
+
+
+def restored_looks(
+    router: Router,
+    table: EvidenceTable,
+    raw: FloatArray,
+    builder: TableBuilder,
+    *,
+    doubt_below: float,
+) -> EvidenceTable:
+    """Second looks at the doubted images of a raw table for which the router names a restorer."""
+    names = router.route(table.evidence.signals)
+    rows = np.flatnonzero((raw < doubt_below) & (names != ""))
+    return builder.restored(table, rows, names[rows])
+
+
+def _judged(
+    table: EvidenceTable,
+    score: FloatArray,
+    raw: FloatArray,
+    restored: EvidenceTable,
+    predictor: LearnedPredictor,
+    calibrator: Calibrator,
+) -> Judged:
+    labels = table.evidence.labels.copy()
+    reliability = np.full(len(table), np.nan)
+    names = np.full(len(table), "", dtype="<U32")
+    rows = restored.raw_rows
+    if len(rows):
+        labels[rows] = restored.evidence.labels
+        names[rows] = restored.evidence.restorer
+        reliability[rows] = calibrator.reliability(
+            predictor.score(restored.evidence), context=restored_context(raw[rows])
+        )
+    return Judged(
+        plan=table.plan,
+        digests=table.digests,
+        labels=table.labels,
+        raw_labels=table.evidence.labels,
+        msp=np.exp(log_softmax(table.evidence.logits).max(axis=1)),
+        raw_score=score,
+        raw_reliability=raw,
+        signals=table.evidence.signals[:, :N_SCALARS].copy(),
+        restorers=names,
+        restored_labels=labels,
+        restored_reliability=reliability,
+    )
 
 
 def _mixed_rows(n_clean: int, n_degraded: int, clean_share: float) -> IntArray:

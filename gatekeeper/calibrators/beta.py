@@ -82,7 +82,7 @@ class BetaCalibrator:
         Raises:
             NotFittedError: before :meth:`fit`.
         """
-        return {**self._fitted().state()}
+        return self._fitted().state()
 
     @classmethod
     def from_state(cls, state: Mapping[str, FloatArray]) -> Self:
@@ -102,7 +102,7 @@ class BetaCalibrator:
 
 
 def _columns(scores: FloatArray) -> Float64Array:
-    """ln s and −ln(1 − s), shape (N, 2); both rise with the score."""
+    """Columns ln s and −ln(1 − s), shape (N, 2); both rise with the score."""
     values = score_array(scores)
     if np.any((values < 0.0) | (values > 1.0)):
         raise InputError(

@@ -11,7 +11,7 @@ from scipy import optimize, special
 
 from gatekeeper.calibrators.inputs import Float64Array, state_arrays
 from gatekeeper.errors import InputError
-from gatekeeper.types import BoolArray
+from gatekeeper.types import BoolArray, FloatArray
 
 # Penalty on standardised weights, in rows: too light to be seen beside the data, enough to make
 # the answer unique where columns are collinear.
@@ -70,7 +70,7 @@ class LogisticLink:
             total += weight * column
         return total
 
-    def state(self) -> dict[str, Float64Array]:
+    def state(self) -> dict[str, FloatArray]:
         """The parameters as arrays of one dimension."""
         return {
             "score_weights": self.score_weights.copy(),
@@ -79,7 +79,7 @@ class LogisticLink:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Float64Array], *, n_columns: int) -> Self:
+    def from_state(cls, state: Mapping[str, FloatArray], *, n_columns: int) -> Self:
         """Rebuild from :meth:`state`.
 
         Args:

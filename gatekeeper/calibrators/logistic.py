@@ -71,7 +71,7 @@ class LogisticCalibrator:
         Raises:
             NotFittedError: before :meth:`fit`.
         """
-        return {**self._fitted().state()}
+        return self._fitted().state()
 
     @classmethod
     def from_state(cls, state: Mapping[str, FloatArray]) -> Self:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gatekeeper.classifiers.network import LayerTap, TorchClassifier
+from gatekeeper.classifiers.network import LayerTap, TorchClassifier, own_randomness
 from gatekeeper.classifiers.preprocessing import CropMode, Interpolation, Preprocessing
 from gatekeeper.classifiers.weights import load_into
 from gatekeeper.errors import InputError
@@ -30,7 +30,8 @@ class ModuleClassifier(TorchClassifier):
     Args:
         module: ``"package.module:factory"``, found on the import path or in the current folder,
             whose factory returns the module; or the module itself, of which a copy is taken.
-        checkpoint: Weights as ``.safetensors``; None keeps those that the module comes with.
+        checkpoint: Weights as ``.safetensors``; None keeps those that the module comes with (a
+            factory that draws initial weights draws them from a fixed seed).
         class_names: Length K; position = label.
         mean: Per channel (RGB), subtracted from values in [0, 1].
         std: Per channel, divides afterwards.
@@ -117,7 +118,7 @@ def _network(module: str | nn.Module, kwargs: dict[str, Any]) -> tuple[nn.Module
             raise InputError("expected kwargs only with a factory's name, got a ready module")
         # A copy: freezing and listening must not change the caller's module, nor its training us.
         return copy.deepcopy(module), f"{type(module).__module__}:{type(module).__qualname__}"
-    with _current_folder_importable():
+    with _current_folder_importable(), own_randomness():
         made = _factory(module)(**kwargs)
     if not isinstance(made, nn.Module):
         raise InputError(

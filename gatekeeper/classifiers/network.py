@@ -6,7 +6,8 @@ import hashlib
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -180,6 +181,17 @@ class TorchClassifier(ABC):
                 f"expected a network that takes images of {self._preprocessing.size} px, got "
                 f"{type(error).__name__} ({error}): declare the size that it was made for"
             ) from error
+
+
+@contextmanager
+def own_randomness() -> Iterator[None]:
+    """Draw initial weights from a fixed seed, and leave the caller's generator where it was.
+
+    A network that is built twice is then the same network, with the same digest.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def chosen_device(device: torch.device | str | None) -> torch.device:

@@ -15,7 +15,7 @@ from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
 from gatekeeper.classifiers.inputs import checked_class_names
-from gatekeeper.classifiers.network import LayerTap, TorchClassifier, pooled
+from gatekeeper.classifiers.network import LayerTap, TorchClassifier, own_randomness, pooled
 from gatekeeper.classifiers.preprocessing import Preprocessing
 from gatekeeper.classifiers.weights import load_into
 from gatekeeper.errors import InputError
@@ -169,9 +169,7 @@ def _create(name: str, n_classes: int, options: Mapping[str, Any]) -> nn.Module:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise InputError(f"expected a timm architecture, got {name!r}{hint}")
     try:
-        # Initial weights are drawn, even if replaced: never from the caller's generator.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with own_randomness():
             if name == SMALL_RESNET:
                 return small_resnet(n_classes, **options)
             return timm.create_model(name, pretrained=False, num_classes=n_classes, **options)

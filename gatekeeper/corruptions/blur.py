@@ -22,6 +22,23 @@ def _reflect(images: Tensor, radius: int, axis: int) -> Tensor:
     return images.index_select(axis, index)
 
 
+def _blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    batch, channels, height, width = images.shape
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    # Grouped convolution: every image is blurred by its own kernel in one call.
+    weight = kernel.repeat_interleave(channels, dim=0)[:, None, None, :]
+    for axis in (3, 2):
+        padded = _reflect(images, radius, axis)
+        stacked = padded.reshape(1, batch * channels, *padded.shape[2:])
+        shaped = weight if axis == 3 else weight.transpose(2, 3)
+        images = F.conv2d(stacked, shaped, groups=batch * channels).reshape(
+            batch, channels, height, width
+        )
+    return images
+
+
 class GaussianBlur(TabulatedCorruption):
     """Convolution with a Gaussian kernel, borders mirrored; level is its standard deviation."""
 
@@ -33,20 +50,12 @@ class GaussianBlur(TabulatedCorruption):
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:
         """Blur along both axes; the kernel is cut at four standard deviations."""
         del seeds  # deterministic
-        batch, channels = images.shape[:2]
-        radius = max(1, int(torch.floor(4.0 * level.max() + 0.5).item()))
-        offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-        sigma = level.reshape(-1, 1).clamp_min(1e-3)
-        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-        kernel = torch.where(offsets.abs() <= torch.floor(4.0 * sigma + 0.5), kernel, 0.0)
-        kernel = kernel / kernel.sum(dim=1, keepdim=True)
-        # Grouped convolution: every image is blurred by its own kernel in one call.
-        weight = kernel.repeat_interleave(channels, dim=0)[:, None, None, :]
-        for axis in (3, 2):
-            padded = _reflect(images, radius, axis)
-            stacked = padded.reshape(1, batch * channels, *padded.shape[2:])
-            shaped = weight if axis == 3 else weight.transpose(2, 3)
-            images = F.conv2d(stacked, shaped, groups=batch * channels).reshape(
-                batch, channels, images.shape[2], images.shape[3]
-            )
-        return images
+        radii = torch.floor(4.0 * level.flatten() + 0.5).int()
+        blurred = images.clone()
+        # Padding a short kernel with zeros would change how its sums are rounded: an image's
+        # answer would depend on the widest blur in its batch.
+        for radius in radii.unique().tolist():
+            rows = radii == radius
+            if radius > 0:
+                blurred[rows] = _blur(images[rows], level[rows].reshape(-1, 1), radius)
+        return blurred

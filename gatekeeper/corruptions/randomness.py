@@ -19,8 +19,8 @@ from gatekeeper.errors import InputError
 from gatekeeper.types import IntArray
 
 
-def _signed(constant: int) -> int:
-    return constant - (1 << 64) if constant >= 1 << 63 else constant
+def _signed(word: int) -> int:
+    return (word + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 _GOLDEN = _signed(0x9E3779B97F4A7C15)
@@ -36,7 +36,8 @@ def _mix(state: Tensor) -> Tensor:
 
 
 def _words(seeds: IntArray, n: int, stream: int, device: torch.device) -> Tensor:
-    base = _mix(torch.as_tensor(seeds, dtype=torch.int64, device=device) + stream * _GOLDEN)
+    offset = _signed(stream * _GOLDEN)  # wrapped here: torch refuses a Python integer beyond int64
+    base = _mix(torch.as_tensor(seeds, dtype=torch.int64, device=device) + offset)
     counter = torch.arange(1, n + 1, dtype=torch.int64, device=device) * _GOLDEN
     return _mix(base[:, None] + counter[None, :])
 

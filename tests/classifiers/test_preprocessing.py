@@ -50,7 +50,9 @@ def test_it_is_the_usual_resize_crop_and_normalise(interpolation, size, crop_pct
 @pytest.mark.parametrize("name", ["bilinear", "bicubic"])
 def test_it_is_what_pillow_gives_up_to_8_bit_rounding(name):
     # Within 0.2…0.8: at black and white, Pillow also clips between its two passes.
-    pixels = ((pictures(60, 41)[0] * 0.6 + 0.2) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = (
+        ((pictures(60, 41)[0] * 0.6 + 0.2) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    )
     resized = Image.fromarray(pixels).resize((32, 46), getattr(Image.Resampling, name.upper()))
     expected = np.asarray(resized)[7:39] / 255  # the centre 32 of 46 rows
     mine = Preprocessing(size=(32, 32), mean=(0, 0, 0), std=(1, 1, 1), interpolation=name)
@@ -86,9 +88,9 @@ def test_squash_changes_the_ratio_and_crops_nothing():
     image[..., 4:] = 1.0
     mine = Preprocessing(size=(4, 4), mean=(0, 0, 0), std=(1, 1, 1), crop_mode="squash")
     columns = mine.apply(image)[0, 0, 0]
-    expected = torch.nn.functional.interpolate(
-        image, size=(4, 4), mode="bilinear", antialias=True
-    )[0, 0, 0]
+    expected = torch.nn.functional.interpolate(image, size=(4, 4), mode="bilinear", antialias=True)[
+        0, 0, 0
+    ]
     assert torch.equal(columns, expected)
     assert columns[0] == 0
     assert columns[-1] == 1

@@ -17,6 +17,7 @@ from gatekeeper.protocols import Classifier
 MEAN = (0.31, 0.47, 0.52)
 STD = (0.21, 0.26, 0.33)
 OTHER_MEAN = (0.41, 0.47, 0.52)
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 class ClassifierContract:
@@ -67,7 +68,7 @@ class ClassifierContract:
         with torch.inference_mode():
             expected = self.by_hand((images - mean) / std).numpy()
         assert np.ptp(expected, axis=0).min() > 1e-4  # the rows differ, so rows are told apart
-        np.testing.assert_allclose(classifier.look(images).logits, expected, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(classifier.look(images).logits, expected, **CLOSE)
 
     def test_a_row_does_not_depend_on_its_batch(
         self, classifier: Classifier, images: Tensor
@@ -77,11 +78,9 @@ class ClassifierContract:
         for row in range(len(images)):
             alone = classifier.look(images[row : row + 1])
             for other, index in ((alone, 0), (backwards, len(images) - 1 - row)):
-                np.testing.assert_allclose(other.logits[index], whole.logits[row], atol=1e-5)
+                np.testing.assert_allclose(other.logits[index], whole.logits[row], **CLOSE)
                 if self.n_features is not None:
-                    np.testing.assert_allclose(
-                        other.features[index], whole.features[row], atol=1e-5
-                    )
+                    np.testing.assert_allclose(other.features[index], whole.features[row], **CLOSE)
 
     def test_looks_of_several_threads_do_not_mix(
         self, classifier: Classifier, images: Tensor
@@ -90,9 +89,9 @@ class ClassifierContract:
         expected = [classifier.look(batch) for batch in batches]
         with ThreadPoolExecutor(4) as pool:
             for got, want in zip(pool.map(classifier.look, batches), expected, strict=True):
-                np.testing.assert_allclose(got.logits, want.logits, atol=1e-5)
+                np.testing.assert_allclose(got.logits, want.logits, **CLOSE)
                 if self.n_features is not None:
-                    np.testing.assert_allclose(got.features, want.features, atol=1e-5)
+                    np.testing.assert_allclose(got.features, want.features, **CLOSE)
 
     def test_input_is_untouched_and_layout_does_not_matter(
         self, classifier: Classifier, images: Tensor
@@ -101,7 +100,7 @@ class ClassifierContract:
         first = classifier.look(images)
         assert torch.equal(images, kept)
         again = classifier.look(images.to(memory_format=torch.channels_last))
-        np.testing.assert_allclose(again.logits, first.logits, atol=1e-5)
+        np.testing.assert_allclose(again.logits, first.logits, **CLOSE)
 
     def test_global_randomness_is_neither_used_nor_moved(
         self, tmp_path: Path, images: Tensor

@@ -63,7 +63,7 @@ class AutoencoderRestorer:
 
     def state(self) -> dict[str, Tensor]:
         """The weights, on the CPU."""
-        return {name: t.detach().cpu() for name, t in self.network.state_dict().items()}
+        return {n: t.detach().cpu().contiguous() for n, t in self.network.state_dict().items()}
 
     def config(self) -> dict[str, Any]:
         """The configuration, ready for JSON."""

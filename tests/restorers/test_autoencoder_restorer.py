@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatekeeper.restorers.autoencoder.network import AutoencoderConfig, SkipAutoencoder
+from gatekeeper.restorers.autoencoder.restorer import AutoencoderRestorer
+from tests.contracts.restorer import SEEDS, RestorerContract
+
+CONFIG = AutoencoderConfig(encoder=(4, 4, 8, 8, 12, 16), decoder=(12, 8, 4))
+
+
+class TestAutoencoderRestorer(RestorerContract):
+    tolerance = 1e-5  # convolutions may sum in another order
+
+    def build(self) -> AutoencoderRestorer:
+        torch.manual_seed(4)
+        return AutoencoderRestorer(SkipAutoencoder(CONFIG), device="cpu")
+
+    def test_same_answer_and_digest_from_its_state(self, images: Tensor) -> None:
+        restorer = self.build()
+        again = AutoencoderRestorer.from_state(restorer.state(), restorer.config(), device="cpu")
+        assert again.digest == restorer.digest
+        assert torch.equal(
+            again.restore(images, seeds=SEEDS), restorer.restore(images, seeds=SEEDS)
+        )
+
+    def test_digest_follows_weights_and_statistics(self) -> None:
+        before = self.build().digest
+        for name in ("enc1.0.weight", "dec2.3.running_var"):
+            restorer = self.build()
+            with torch.no_grad():
+                restorer.network.state_dict()[name].view(-1)[0] += 0.25
+            assert restorer.digest != before
