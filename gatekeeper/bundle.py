@@ -157,9 +157,7 @@ def save_bundle(fitted: FittedGate, directory: Path) -> str:
             "class_names": list(fitted.classifier.class_names),
         },
         "policy": asdict(fitted.gate),
-        "calibrators": {
-            key: _name_of(value) for key, value in sorted(fitted.calibrators.items())
-        },
+        "calibrators": {key: _name_of(value) for key, value in sorted(fitted.calibrators.items())},
         "restorer_of": fitted.router.restorer_of,
         "restorers": {
             name: {"digest": restorer.digest, **_config(restorer, unfinished)}

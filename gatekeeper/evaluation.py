@@ -130,7 +130,7 @@ def replay(fitted: FittedGate, judged: Judged) -> Replay:
 
 def final_correct(judged: Judged, replayed: Replay) -> BoolArray:
     """Whether the answer that counts, before abstention, is right, shape (N,)."""
-    return judged.final_labels(replayed.keep_restored) == judged.labels
+    return np.asarray(judged.final_labels(replayed.keep_restored) == judged.labels)
 
 
 def summarise(fitted: FittedGate, judged: Judged) -> dict[str, Any]:
@@ -286,7 +286,9 @@ class Example:
     decision: Decision
 
 
-def examples(gatekeeper: Gatekeeper, data: Dataset, judged: Judged, rows: IntArray) -> list[Example]:
+def examples(
+    gatekeeper: Gatekeeper, data: Dataset, judged: Judged, rows: IntArray
+) -> list[Example]:
     """Pixels and decisions of some rows, made anew from the data.
 
     Raises:

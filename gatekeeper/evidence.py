@@ -205,9 +205,7 @@ def require_one_row_per_image(digests: StrArray) -> None:
 
 def _chunks(n_rows: int, size: int) -> list[IntArray]:
     """Row numbers in runs of at most ``size``; one empty run where there is no row."""
-    return [
-        np.arange(start, min(start + size, n_rows)) for start in range(0, max(1, n_rows), size)
-    ]
+    return [np.arange(start, min(start + size, n_rows)) for start in range(0, max(1, n_rows), size)]
 
 
 def degrade(images: Tensor, plan: Plan) -> Tensor:
@@ -216,9 +214,7 @@ def degrade(images: Tensor, plan: Plan) -> Tensor:
     conditions = list(zip(plan.corruptions.tolist(), plan.severities.tolist(), strict=True))
     for name, severity in sorted(set(conditions)):
         if name:
-            rows = np.flatnonzero(
-                (plan.corruptions == name) & (plan.severities == severity)
-            )
+            rows = np.flatnonzero((plan.corruptions == name) & (plan.severities == severity))
             degraded[rows] = corruption(name)(
                 images[rows], severity=severity, seeds=plan.seeds[rows]
             )
@@ -313,9 +309,7 @@ class TableBuilder:
     def _table(self, plan: Plan, names: StrArray, first: Evidence | None) -> EvidenceTable:
         kind = "looks" if first is None else "restored looks"
         self.progress.start(f"{plan.split}: {kind}", len(plan))
-        cells = [
-            self._cell(plan.take(rows), names[rows]) for rows in _chunks(len(plan), CELL_ROWS)
-        ]
+        cells = [self._cell(plan.take(rows), names[rows]) for rows in _chunks(len(plan), CELL_ROWS)]
         arrays = {key: np.concatenate([cell[key] for cell in cells]) for key in cells[0]}
         evidence = Evidence(
             logits=arrays["logits"],

@@ -180,25 +180,30 @@ def sweep(judged: Judged, margin: float, *, doubt_below: float = 1.0) -> Thresho
 
 
 def choose_margin(calibrate: Judged, clean: Judged, policy: PolicyRecipe) -> float:
-    """The switch margin with the largest coverage at the target risk that leaves clean images be.
+    """The largest switch margin that costs next to no coverage, and leaves clean images be.
+
+    A large margin keeps a right raw answer from being replaced; a small one lets more wrong
+    answers be rescued. Among the margins that lose fewest right answers on clean images, the
+    largest is taken whose coverage at the target risk is within ``coverage_tolerance`` of the
+    best: where two margins cover alike, the less harmful one is right.
 
     Args:
         calibrate: Attempts under the declared mix.
         clean: Attempts at clean images.
-        policy: Candidates, target and the share of clean images whose right answer may be lost.
-
-    Returns:
-        A candidate; among those that lose too many clean answers the one that loses fewest.
+        policy: Candidates, target, tolerance, and the share of clean images whose right answer
+            may be lost.
     """
-    ranked = []
+    covered, lost = {}, {}
+    right = clean.raw_correct
     for margin in policy.switch_margins:
         gate = Gate(accept_raw_at=policy.doubt_below, accept_restored_at=0.0, switch_margin=margin)
         keep = gate.replay(clean.raw_reliability, clean.restored_reliability).keep_restored
-        right = clean.raw_correct
-        lost = int((right & (clean.final_labels(keep) != clean.labels)).sum())
-        excess = max(0, lost - int(policy.clean_flips * right.sum()))
-        ranked.append((-excess, hindsight_coverage(calibrate, margin, policy), margin))
-    return max(ranked)[2]
+        flipped = right & (clean.final_labels(keep) != clean.labels)
+        lost[margin] = max(0, int(flipped.sum()) - int(policy.clean_flips * right.sum()))
+        covered[margin] = hindsight_coverage(calibrate, margin, policy)
+    harmless = [margin for margin in covered if lost[margin] == min(lost.values())]
+    best = max(covered[margin] for margin in harmless)
+    return max(m for m in harmless if covered[m] >= best - policy.coverage_tolerance)
 
 
 def hindsight_coverage(judged: Judged, margin: float, policy: PolicyRecipe) -> float:
@@ -313,7 +318,9 @@ class Fitter:
             calibrators=self.calibrators,
             gate=gate,
             conditions=ConditionsTest().fit(judged.signals, judged.raw_reliability),
-            certificate=self._certificate(gate, verdict, len(judged)),
+            certificate=self._certificate(
+                gate, verdict, len(judged), variants=self._variants(declared, judged)
+            ),
         )
         return FitResult(fitted=fitted, calibrate=declared, certify=judged)
 
@@ -402,7 +409,28 @@ class Fitter:
             table, score, raw, restored, self.predictors["restored"], self.calibrators["restored"]
         )
 
-    def _certificate(self, gate: Gate, verdict: Certification, n_certify: int) -> dict[str, Any]:
+    def _variants(self, declared: Judged, judged: Judged) -> dict[str, Any]:
+        """Every other policy that *certify* was read for: here the one without restoration."""
+        gate, verdict = certify(
+            declared.without_restoration(), judged.without_restoration(), 1.0, self.recipe.policy
+        )
+        return {
+            "no_restorer": {
+                "certified": verdict.certified,
+                "reason": verdict.reason,
+                "accept_raw_at": gate.accept_raw_at,
+                "n_accepted": verdict.n_accepted,
+                "n_wrong": verdict.n_wrong,
+                "upper_bound": verdict.upper_bound,
+                "certified_coverage": verdict.n_accepted / len(judged)
+                if verdict.certified
+                else 0.0,
+            }
+        }
+
+    def _certificate(
+        self, gate: Gate, verdict: Certification, n_certify: int, *, variants: Mapping[str, Any]
+    ) -> dict[str, Any]:
         policy, conditions = self.recipe.policy, self.recipe.conditions
         return {
             "certified": verdict.certified,
@@ -428,6 +456,7 @@ class Fitter:
             "not_covered": "any other traffic, such as " + ", ".join(conditions.held_out)
             if conditions.held_out
             else "any other traffic",
+            "variants": dict(variants),
             "dataset": self.data.name,
             "splits": self.splits.to_json(self.data.digests),
             "classifier_digest": self.classifier.digest,

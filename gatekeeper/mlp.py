@@ -136,7 +136,9 @@ class Mlp:
                     schedule.step()
         return network.eval()
 
-    def log_probabilities(self, inputs: FloatArray, *, base: FloatArray | None = None) -> FloatArray:
+    def log_probabilities(
+        self, inputs: FloatArray, *, base: FloatArray | None = None
+    ) -> FloatArray:
         """Shape (N, K), float64; each row's exponentials sum to 1.
 
         Raises:
@@ -144,7 +146,7 @@ class Mlp:
         """
         state = self.state()
         rows = _standardised(inputs, state["mean"], state["spread"])
-        total = 0.0
+        total: FloatArray = np.zeros(1)
         n_members = sum(name.endswith(".scale") for name in state)
         for member in range(n_members):
             layer = {n.partition(".")[2]: a for n, a in state.items() if n.startswith(f"{member}.")}
@@ -154,7 +156,7 @@ class Mlp:
             if base is not None:
                 logits = logits + layer["scale"] * base
             total = total + log_softmax(logits)
-        return log_softmax(np.asarray(total / n_members))
+        return log_softmax(total / n_members)
 
     def state(self) -> dict[str, FloatArray]:
         """The fitted parameters as plain arrays.

@@ -205,10 +205,11 @@ class Gatekeeper:
 
     @staticmethod
     def _check(images: Tensor) -> None:
-        shaped = isinstance(images, Tensor) and images.ndim == 4 and images.shape[1] == 3
-        if not shaped or images.dtype != torch.float32:
-            got = (tuple(images.shape), images.dtype) if isinstance(images, Tensor) else images
-            raise InputError(f"expected float32 images of shape (B, 3, H, W), got {got}")
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.float32:
+            raise InputError(
+                f"expected float32 images of shape (B, 3, H, W), got {images.dtype} of shape "
+                f"{tuple(images.shape)}"
+            )
         if len(images) and not bool(((images >= 0) & (images <= 1)).all()):
             raise InputError(
                 "expected values in [0, 1] (NaN is none), got others: divide 8-bit values by 255"

@@ -140,7 +140,7 @@ class PredictorRecipe(_Strict):
 
     hidden: int = Field(default=128, ge=1)
     members: int = Field(default=3, ge=1)
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=8, ge=1)
     dropout: Share = 0.1
     looks_per_image: int = Field(default=3, ge=2)
 
@@ -156,13 +156,15 @@ class PolicyRecipe(_Strict):
         switch_margins: Margins to choose from.
         clean_flips: Largest share of clean, rightly answered *calibrate* images whose answer the
             chosen margin may turn wrong.
+        coverage_tolerance: Coverage that a larger, less harmful margin may cost.
     """
 
     target_risk: float = Field(default=0.05, gt=0, lt=1)
     confidence_level: float = Field(default=0.95, gt=0, lt=1)
     doubt_below: Share = 0.99
-    switch_margins: tuple[Share, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+    switch_margins: tuple[Share, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
     clean_flips: Share = 0.0
+    coverage_tolerance: Share = 0.005
 
 
 class Recipe(_Strict):

@@ -54,7 +54,7 @@ class GaussianBlur(TabulatedCorruption):
         blurred = images.clone()
         # Padding a short kernel with zeros would change how its sums are rounded: an image's
         # answer would depend on the widest blur in its batch.
-        for radius in radii.unique().tolist():
+        for radius in sorted(set(radii.tolist())):
             rows = radii == radius
             if radius > 0:
                 blurred[rows] = _blur(images[rows], level[rows].reshape(-1, 1), radius)

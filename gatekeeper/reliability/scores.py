@@ -14,9 +14,8 @@ import numpy.typing as npt
 from scipy import special
 
 from gatekeeper.errors import InputError
-from gatekeeper.metrics.inputs import correct_array
 from gatekeeper.protocols import Evidence
-from gatekeeper.types import BoolArray, FloatArray
+from gatekeeper.types import FloatArray, IntArray
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -35,20 +34,29 @@ class SingleScore:
     measure: Callable[[Float64Array], Float64Array]
     needs_logits: bool = False
 
-    def fit(self, evidence: Evidence, correct: BoolArray) -> Self:
+    def fit(self, evidence: Evidence, labels: IntArray) -> Self:
         """Learn nothing; the arguments are checked as for any predictor.
 
         Args:
             evidence: B looks, B at least 1.
-            correct: Whether each answer was right, boolean, shape (B,).
+            labels: True class of each look, shape (B,), integers in 0…K−1.
 
         Raises:
-            InputError: B is 0, shapes differ, or as :meth:`score`.
+            InputError: B is 0, shapes differ, a label is no class, or as :meth:`score`.
         """
         if len(evidence) == 0:
             raise InputError("a predictor needs at least 1 look to learn from, got 0")
-        self._logits(evidence)
-        correct_array(correct, n=len(evidence))
+        n_classes = self._logits(evidence).shape[1]
+        truth = np.asarray(labels)
+        if truth.shape != (len(evidence),) or truth.dtype.kind not in "iu":
+            raise InputError(
+                f"labels must be integers of shape ({len(evidence)},), one per look, "
+                f"got {truth.dtype} of shape {truth.shape}"
+            )
+        if truth.min() < 0 or truth.max() >= n_classes:
+            raise InputError(
+                f"labels must lie in 0…{n_classes - 1}, got {truth.min()} to {truth.max()}"
+            )
         return self
 
     def score(self, evidence: Evidence) -> FloatArray:

@@ -89,7 +89,7 @@ def log_fit(
         TrackingError: the store refused, or this package is not installed and ``requirements``
             is None.
     """
-    from gatekeeper.bundle import verify_manifest
+    from gatekeeper.manifest import verify_manifest
 
     _check(metrics, artifacts)
     pinned = list(requirements) if requirements is not None else [_own_requirement()]

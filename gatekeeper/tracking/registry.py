@@ -142,7 +142,7 @@ class Registry:
             BundleError: what the store holds is not the bundle that was registered.
             TrackingError: no such version, it was not logged by gatekeeper, or the store refused.
         """
-        from gatekeeper.bundle import verify_manifest
+        from gatekeeper.manifest import verify_manifest
 
         version = self.resolve(uri)
         digest = version.tags.get(BUNDLE_TAG, "")
@@ -277,7 +277,7 @@ class Registry:
         self._tag(version, GOLDEN_TAG, "passed")
 
     def _fetch(self, version: RegisteredVersion, digest: str, target: Path) -> None:
-        from gatekeeper.bundle import verify_manifest
+        from gatekeeper.manifest import verify_manifest
 
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -40,6 +42,17 @@ def test_a_tap_keeps_either_side_once():
     assert before.take().tolist() == [[2.0]]
     assert after.take().tolist() == [[7.0]]
     assert after.take() is None
+
+
+def test_each_thread_takes_what_its_own_pass_left():
+    layer = nn.Identity()
+    tap = LayerTap(layer, side="output")
+    layer(torch.tensor([[1.0]]))
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(tap.take).result() is None
+        other.submit(layer, torch.tensor([[2.0]])).result()
+        assert tap.take().tolist() == [[1.0]]
+        assert other.submit(tap.take).result().tolist() == [[2.0]]
 
 
 def test_a_later_in_place_layer_does_not_change_what_was_tapped():

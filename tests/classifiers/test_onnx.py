@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -47,14 +48,14 @@ def model(*, batch="n", inputs=None, nudge=0.0, outputs=("logits", "maps", "toke
         helper.make_node("Flatten", ["pool"], ["vector"]),
         helper.make_node("Gemm", ["vector", "v", "c"], ["logits"], transB=1),
         helper.make_node("LogSoftmax", ["logits"], ["log_probabilities"]),
-        helper.make_node("Unsqueeze", ["vector", "axis"], ["tokens"]),
+        helper.make_node("ReduceMean", ["maps"], ["tokens"], axes=[3], keepdims=0),
     ]
     shapes = {
         "logits": [batch, 3],
         "log_probabilities": [batch, 3],
         "maps": [batch, 4, 10, 10],
         "vector": [batch, 4],
-        "tokens": [batch, 1, 4],
+        "tokens": [batch, 4, 10],
     }
     inputs = inputs or {"image": (TensorProto.FLOAT, [batch, 3, 12, 12])}
     graph = helper.make_graph(
@@ -62,10 +63,7 @@ def model(*, batch="n", inputs=None, nudge=0.0, outputs=("logits", "maps", "toke
         "reference",
         [helper.make_tensor_value_info(name, *what) for name, what in inputs.items()],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in outputs],
-        [
-            *(numpy_helper.from_array(t.detach().numpy(), name) for name, t in weights.items()),
-            numpy_helper.from_array(np.array([1]), "axis"),
-        ],
+        [numpy_helper.from_array(t.detach().numpy(), name) for name, t in weights.items()],
     )
     # The oldest format that these operators need: a fixed one, whatever package writes it.
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -154,7 +152,7 @@ def test_the_name_is_the_files(tmp_path):
         (
             {},
             {"logits_output": "logits", "features_output": "tokens"},
-            r"features of shape \(1, F\), got \(1, 1, 4\)",
+            r"features of shape \(1, F\), got \(1, 4, 10\)",
         ),
         (
             {"outputs": ("logits",)},
@@ -193,15 +191,24 @@ def test_what_is_no_network_is_refused(tmp_path):
 
 def test_weights_outside_the_file_are_refused_even_in_the_current_folder(tmp_path, monkeypatch):
     path = tmp_path / "net.onnx"
-    onnx.save(
-        model(outputs=("logits",)),
-        path,
-        save_as_external_data=True,
-        location="net.data",
-        size_threshold=0,
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["image"], ["pool"]),
+            helper.make_node("Flatten", ["pool"], ["vector"]),
+            helper.make_node("MatMul", ["vector", "w"], ["logits"]),
+        ],
+        "linear",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 12, 12])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(np.eye(3, dtype=np.float32), "w")],
     )
-    assert (tmp_path / "net.data").stat().st_size > 0
+    linear = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(linear, path)
+    OnnxClassifier(path, **PLAIN)
+    onnx.save(linear, path, save_as_external_data=True, location="net.data", size_threshold=0)
     monkeypatch.chdir(tmp_path)
+    # Left to itself, onnxruntime would take the weights from the current folder.
+    onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     with pytest.raises(InputError, match="export it again without external data"):
         OnnxClassifier(path, **PLAIN)
 

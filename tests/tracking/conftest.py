@@ -11,7 +11,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from gatekeeper.decision import Action, Attempt, Decision, Reason
-from gatekeeper.errors import BundleError, ImageError
+from gatekeeper.errors import ImageError
+from gatekeeper.manifest import verify_manifest
 from gatekeeper.tracking import LoggedVersion, Registry, TrackingStore, log_fit
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -24,23 +25,13 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _verify_manifest(directory: Path) -> str:
-    """A double of gatekeeper.bundle.verify_manifest: same promise, no torch."""
-    manifest = (directory / "MANIFEST.sha256").read_bytes()
-    for line in manifest.decode().splitlines():
-        digest, name = line.split("  ")
-        if _sha256((directory / name).read_bytes()) != digest:
-            raise BundleError(f"{name} does not match the manifest")
-    return _sha256(manifest)
-
-
 class _FakeGatekeeper:
     """Accepts any PNG with the class number 1; says which bundle it was loaded from."""
 
     class_names = ("shirt", "bag")
 
     def __init__(self, directory: Path) -> None:
-        self.digest = _verify_manifest(directory)
+        self.digest = verify_manifest(directory)
 
     @classmethod
     def load(cls, directory: Path) -> _FakeGatekeeper:
@@ -67,11 +58,8 @@ class _FakeGatekeeper:
 
 @pytest.fixture(autouse=True)
 def _doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = ModuleType("gatekeeper.bundle")
-    bundle.verify_manifest = _verify_manifest  # type: ignore[attr-defined]
     pipeline = ModuleType("gatekeeper.pipeline")
     pipeline.Gatekeeper = _FakeGatekeeper  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gatekeeper.bundle", bundle)
     monkeypatch.setitem(sys.modules, "gatekeeper.pipeline", pipeline)
 
 

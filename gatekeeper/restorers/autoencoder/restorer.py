@@ -53,9 +53,7 @@ class AutoencoderRestorer:
             raise InputError("the autoencoder fills no holes: leave out the mask")
         del seeds
         with torch.inference_mode():
-            moved = images.to(
-                self.device, memory_format=torch.channels_last, non_blocking=True
-            )
+            moved = images.to(self.device, memory_format=torch.channels_last, non_blocking=True)
             restored = forward_any_size(self.network, moved)
             grey = (moved == moved[:, :1]).flatten(1).all(dim=1)[:, None, None, None]
             restored = torch.where(grey, restored.mean(dim=1, keepdim=True), restored)
@@ -75,6 +73,6 @@ class AutoencoderRestorer:
     ) -> Self:
         """Rebuild from :meth:`state` and :meth:`config`."""
         encoder, decoder = (tuple(config[key]) for key in ("encoder", "decoder"))
-        network = SkipAutoencoder(AutoencoderConfig(encoder, decoder, config["dropout"]))  # type: ignore[arg-type]  # six and three widths
+        network = SkipAutoencoder(AutoencoderConfig(encoder, decoder, config["dropout"]))
         network.load_state_dict(dict(state))
         return cls(network, device=device)

@@ -78,7 +78,8 @@ def train_autoencoder(
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = SkipAutoencoder(config).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = SkipAutoencoder(config)
+        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = torch.optim.Adam(network.parameters(), options.learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, options.learning_rate, total_steps=options.steps + 1, pct_start=0.15
@@ -101,7 +102,8 @@ def train_autoencoder(
             optimiser.step()
             schedule.step()
             on_step(step + 1, loss.item())
-    return network.eval()
+    network.eval()
+    return network
 
 
 def restoration_loss(
