@@ -1,0 +1,1 @@
+"""Peers side by side, one command each; results are written with machine, versions and seeds."""
