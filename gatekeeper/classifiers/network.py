@@ -70,7 +70,8 @@ class TorchClassifier(ABC):
 
     The network is taken over and frozen: evaluation mode, no gradients, channels-last memory
     (two to four times faster for convolutions, on the CPU too). A row's numbers depend on its own
-    image only.
+    image only. On CUDA, torch's own precision setting for float32 (TF32 for convolutions) is left
+    as the application has it, so fit and serve on the same kind of device.
 
     Args:
         network: The network with its weights, on the CPU.
