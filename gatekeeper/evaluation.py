@@ -18,9 +18,9 @@ from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.decision import Decision
 from gatekeeper.errors import InputError
 from gatekeeper.evidence import TableBuilder, degrade, draw_plan, restore_rows
-from gatekeeper.fitting import Judged, judge, sweep
 from gatekeeper.gate import Replay
 from gatekeeper.images import Dataset, Splits
+from gatekeeper.judging import Judged, judge, sweep
 from gatekeeper.metrics import (
     ReliabilityBins,
     RiskCoverageCurve,

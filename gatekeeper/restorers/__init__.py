@@ -1,7 +1,7 @@
 """Restorers by name; one line here enters a new one.
 
-``UNTRAINED`` maps a name to a restorer that needs no weights; the autoencoder is built from its
-own (see :mod:`gatekeeper.restorers.autoencoder`).
+``RESTORERS`` maps names to classes. Those without weights are built with no argument; the
+autoencoder is built from its own (see :mod:`gatekeeper.restorers.autoencoder`).
 """
 
 from __future__ import annotations

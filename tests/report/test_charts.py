@@ -27,7 +27,13 @@ def test_frame_maps_data_to_pixels_with_y_upwards() -> None:
 
 @pytest.mark.parametrize(
     ("highest", "expected"),
-    [(1.0, (0.2, 1.0)), (0.3, (0.05, 0.3)), (0.07, (0.01, 0.07)), (0.011, (0.002, 0.012))],
+    [
+        (1.0, (0.2, 1.0)),
+        (0.3, (0.1, 0.3)),
+        (0.29, (0.05, 0.3)),
+        (0.07, (0.01, 0.07)),
+        (0.011, (0.002, 0.012)),
+    ],
 )
 def test_scale_has_round_steps_and_reaches_the_highest(
     highest: float, expected: tuple[float, float]

@@ -52,10 +52,10 @@ def test_content_with_holes_is_refused(
     good = make_content()
     with pytest.raises(InputError, match="clean_harm_rate"):
         make_content(summary=without(dict(good.summary), "clean_harm_rate"))
-    with pytest.raises(InputError, match="'aurc'.* of declared"):
+    with pytest.raises(InputError, match=r"'aurc'.* of declared"):
         make_content(summary={**good.summary, "declared": without(make_block(), "aurc")})
+    block = make_block(coverage_at_risk={"msp": 0.1, "raw": 0.2})
     with pytest.raises(InputError, match=r"'policy'.* of open\.coverage_at_risk"):
-        block = make_block(coverage_at_risk={"msp": 0.1, "raw": 0.2})
         make_content(summary={**good.summary, "open": block})
     with pytest.raises(InputError, match="reason"):
         make_content(certificate=without(dict(good.certificate), "reason"))

@@ -1,0 +1,202 @@
+"""Recorded attempts: what a gate made, or would make, of the images of an evidence table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from gatekeeper.bundle import FittedGate, restored_context
+from gatekeeper.errors import InputError
+from gatekeeper.evidence import EvidenceTable, Plan, TableBuilder
+from gatekeeper.gate import Gate
+from gatekeeper.mlp import log_softmax
+from gatekeeper.protocols import Calibrator
+from gatekeeper.reliability import LearnedPredictor
+from gatekeeper.risk_control import ThresholdPath
+from gatekeeper.routing import Router
+from gatekeeper.signals import N_SCALARS
+from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
+
+_PATH_POINTS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """Recorded attempts at N images: all that the gate needs to be replayed on them.
+
+    All arrays have one row per image and condition.
+
+    Attributes:
+        plan: Image and condition of each row.
+        digests: Image digests.
+        labels: True class.
+        raw_labels: Answer on the image as received.
+        msp: Maximum softmax of that answer, the baseline, in [0, 1].
+        raw_score: The raw predictor's score; orders finer than the calibrated number.
+        raw_reliability: Calibrated, in [0, 1].
+        signals: Scalar signals of the image as received, shape (N, D).
+        restorers: Name of the restorer tried, "" for none.
+        restored_labels: Answer on the restored image; the raw answer where none is on record.
+        restored_reliability: In [0, 1]; NaN where no restored attempt is on record.
+    """
+
+    plan: Plan
+    digests: StrArray
+    labels: IntArray
+    raw_labels: IntArray
+    msp: FloatArray
+    raw_score: FloatArray
+    raw_reliability: FloatArray
+    signals: FloatArray
+    restorers: StrArray
+    restored_labels: IntArray
+    restored_reliability: FloatArray
+
+    def __len__(self) -> int:
+        """Number of rows N."""
+        return len(self.labels)
+
+    @property
+    def raw_correct(self) -> BoolArray:
+        """Whether the answer on the image as received is right."""
+        return np.asarray(self.raw_labels == self.labels)
+
+    def take(self, rows: IntArray | BoolArray) -> Judged:
+        """Some rows, in that order."""
+        own = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "plan"}
+        return Judged(plan=self.plan.take(rows), **own)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Judged]) -> Judged:
+        """Several one after another.
+
+        Raises:
+            InputError: there is none, or their images come from different splits.
+        """
+        if not parts or len({part.plan.split for part in parts}) > 1:
+            raise InputError("expected judged images of one split, at least one")
+        plan = {
+            f.name: np.concatenate([getattr(part.plan, f.name) for part in parts])
+            for f in fields(Plan)
+            if f.name != "split"
+        }
+        own = {
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(cls)
+            if f.name != "plan"
+        }
+        return cls(plan=Plan(split=parts[0].plan.split, **plan), **own)
+
+    def without_restoration(self) -> Judged:
+        """The same images as if no restorer were at hand."""
+        return replace(
+            self,
+            restorers=np.full(len(self), "", dtype="<U32"),
+            restored_labels=self.raw_labels,
+            restored_reliability=np.full(len(self), np.nan),
+        )
+
+    def final_labels(self, keep_restored: BoolArray) -> IntArray:
+        """The answer that counts, before abstention, shape (N,)."""
+        return np.where(keep_restored, self.restored_labels, self.raw_labels)
+
+    def counts(self, path: ThresholdPath, margin: float) -> tuple[IntArray, IntArray]:
+        """Accepted and wrongly accepted images at every point of a path, shape (M,) each."""
+        accepted, wrong = [], []
+        for raw_at, restored_at in zip(path.raw, path.restored, strict=True):
+            gate = Gate(
+                accept_raw_at=float(raw_at),
+                accept_restored_at=float(restored_at),
+                switch_margin=margin,
+            )
+            replay = gate.replay(self.raw_reliability, self.restored_reliability)
+            missed = self.final_labels(replay.keep_restored) != self.labels
+            accepted.append(int(replay.accepted.sum()))
+            wrong.append(int((replay.accepted & missed).sum()))
+        return np.array(accepted), np.array(wrong)
+
+
+def sweep(judged: Judged, margin: float, *, doubt_below: float = 1.0) -> ThresholdPath:
+    """One threshold on both reliabilities, at the quantiles of the attempts that would be kept."""
+    gate = Gate(accept_raw_at=doubt_below, accept_restored_at=0.0, switch_margin=margin)
+    kept = gate.replay(judged.raw_reliability, judged.restored_reliability).kept_reliability
+    levels = np.unique(np.quantile(kept, np.linspace(0.0, 1.0, _PATH_POINTS)))[::-1]
+    return ThresholdPath(raw=np.minimum(levels, doubt_below), restored=levels)
+
+
+def judge(
+    fitted: FittedGate, table: EvidenceTable, builder: TableBuilder, *, doubt_below: float
+) -> Judged:
+    """Attempts at the images of a raw table, as a fitted gate makes them.
+
+    Args:
+        fitted: The gate.
+        table: Raw looks.
+        builder: Makes the restored looks.
+        doubt_below: Raw reliability below which a restored look is taken where a restorer fits.
+    """
+    score = fitted.predictors["raw"].score(table.evidence)
+    raw = fitted.calibrators["raw"].reliability(score)
+    restored = restored_looks(fitted.router, table, raw, builder, doubt_below=doubt_below)
+    return judged_with(
+        table, score, raw, restored, fitted.predictors["restored"], fitted.calibrators["restored"]
+    )
+
+
+def restored_looks(
+    router: Router,
+    table: EvidenceTable,
+    raw: FloatArray,
+    builder: TableBuilder,
+    *,
+    doubt_below: float,
+) -> EvidenceTable:
+    """Second looks at the doubted images of a raw table for which the router names a restorer."""
+    names = router.route(table.evidence.signals)
+    rows = np.flatnonzero((raw < doubt_below) & (names != ""))
+    return builder.restored(table, rows, names[rows])
+
+
+def judged_with(
+    table: EvidenceTable,
+    score: FloatArray,
+    raw: FloatArray,
+    restored: EvidenceTable,
+    predictor: LearnedPredictor,
+    calibrator: Calibrator,
+) -> Judged:
+    """Join raw and restored looks to attempts, with the parts of a gate that is being fitted.
+
+    Args:
+        table: Raw looks.
+        score: The raw predictor's score of each, shape (N,).
+        raw: Calibrated raw reliability, shape (N,).
+        restored: Looks at the restored images of some of them.
+        predictor: Of restored looks.
+        calibrator: Of restored looks, with the raw reliability as context.
+    """
+    labels = table.evidence.labels.copy()
+    reliability = np.full(len(table), np.nan)
+    names = np.full(len(table), "", dtype="<U32")
+    rows = restored.raw_rows
+    if len(rows):
+        labels[rows] = restored.evidence.labels
+        names[rows] = restored.evidence.restorer
+        reliability[rows] = calibrator.reliability(
+            predictor.score(restored.evidence), context=restored_context(raw[rows])
+        )
+    return Judged(
+        plan=table.plan,
+        digests=table.digests,
+        labels=table.labels,
+        raw_labels=table.evidence.labels,
+        msp=np.exp(log_softmax(table.evidence.logits).max(axis=1)),
+        raw_score=score,
+        raw_reliability=raw,
+        signals=table.evidence.signals[:, :N_SCALARS].copy(),
+        restorers=names,
+        restored_labels=labels,
+        restored_reliability=reliability,
+    )
