@@ -126,12 +126,15 @@ def restored_context(raw_reliability: FloatArray) -> FloatArray:
     return log_odds(raw_reliability)[:, None]
 
 
-def save_bundle(fitted: FittedGate, directory: Path) -> str:
+def save_bundle(
+    fitted: FittedGate, directory: Path, *, extra: Mapping[str, bytes] | None = None
+) -> str:
     """Write a bundle.
 
     Args:
         fitted: The gate.
         directory: Replaced as a whole.
+        extra: Further files by name, such as the golden set; the manifest covers them.
 
     Returns:
         Identity of the bundle (sha256 of its manifest).
@@ -167,6 +170,8 @@ def save_bundle(fitted: FittedGate, directory: Path) -> str:
     }
     text = json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     (unfinished / GATE_FILE).write_text(text + "\n", encoding="utf-8")
+    for name, content in (extra or {}).items():
+        (unfinished / name).write_bytes(content)
     identity = write_manifest(unfinished)
     shutil.rmtree(directory, ignore_errors=True)
     unfinished.replace(directory)

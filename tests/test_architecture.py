@@ -16,7 +16,7 @@ PACKAGE = ROOT / "gatekeeper"
 # room may import those written before it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "decision"),
-    ("paths", "protocols", "filters", "wire"),
+    ("paths", "progress", "protocols", "filters", "wire"),
     (
         "metrics",
         "images",
@@ -25,12 +25,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "classifiers",
         "restorers",
         "calibrators",
+        "manifest",
+        "mlp",
         "testing",
     ),
     ("gate", "risk_control", "monitoring", "routing", "levels"),
     ("reliability",),
     ("recipe", "evidence", "bundle"),
-    ("pipeline",),
+    ("pipeline", "judging"),
     ("training", "fitting", "evaluation"),
     ("report", "tracking", "settings", "engine", "client"),
     ("service",),

@@ -1,11 +1,44 @@
-"""Reliability predictors: they order answers by trust; a calibrator makes probabilities of it."""
+"""System 4: reliability predictors order answers by trust; a calibrator makes probabilities of it.
+
+One line in ``PREDICTORS`` enters a new one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+
+from gatekeeper.errors import InputError
+from gatekeeper.protocols import ReliabilityPredictor
 from gatekeeper.reliability.learned import LearnedPredictor
 from gatekeeper.reliability.scores import SINGLE_SCORES, SingleScore
 
-__all__ = ["PREDICTORS", "SINGLE_SCORES", "LearnedPredictor", "SingleScore"]
+__all__ = ["PREDICTORS", "SINGLE_SCORES", "LearnedPredictor", "SingleScore", "predictor"]
 
-PREDICTORS = {"learned": LearnedPredictor, **{name: name for name in SINGLE_SCORES}}
-"""Names that a recipe may give, and what they stand for."""
+PREDICTORS: Mapping[str, Callable[[], ReliabilityPredictor]] = {
+    "energy": lambda: SINGLE_SCORES["energy"],
+    "entropy": lambda: SINGLE_SCORES["entropy"],
+    "learned": LearnedPredictor,
+    "margin": lambda: SINGLE_SCORES["margin"],
+    "max_logit": lambda: SINGLE_SCORES["max_logit"],
+    "max_softmax": lambda: SINGLE_SCORES["max_softmax"],
+}
+"""Name -> what makes a predictor of that name."""
+
+
+def predictor(name: str) -> ReliabilityPredictor:
+    """A predictor of that name, not fitted yet.
+
+    Args:
+        name: A key of ``PREDICTORS``.
+
+    Raises:
+        InputError: the name is unknown; the message lists near matches and all names.
+    """
+    if name not in PREDICTORS:
+        near = get_close_matches(name, PREDICTORS, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise InputError(
+            f"expected one of the predictors {', '.join(sorted(PREDICTORS))}, got {name!r}{hint}"
+        )
+    return PREDICTORS[name]()

@@ -1,0 +1,67 @@
+"""``gatekeeper doctor``: device, versions, places, self-test."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from gatekeeper.cli.options import add_command
+
+_EXAMPLE = """  gatekeeper doctor
+  gatekeeper doctor --json"""
+
+_FAIL = 1
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Enter the command."""
+    parser = add_command(
+        commands, "doctor", "show device, versions and places; self-test", _EXAMPLE
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; 1 if a shipped bundle does not decide its golden set as recorded."""
+    import torch
+
+    from gatekeeper.demonstration import versions
+    from gatekeeper.paths import home, shipped_root
+
+    cuda = torch.cuda.is_available()
+    found: dict[str, object] = {
+        "device": torch.cuda.get_device_name(0) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "home": str(home()),
+        "tracking": os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home() / 'mlflow.db'}"),
+        **{f"version of {name}": version for name, version in versions().items()},
+    }
+    tested = {path.parent.name: _self_test(path) for path in _shipped_bundles(shipped_root())}
+    found |= {f"self-test of {name}": verdict for name, verdict in tested.items()}
+    if arguments.json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    else:
+        sys.stdout.writelines(f"{key:<32}{value}\n" for key, value in found.items())
+    return 0 if all(verdict == "passed" for verdict in tested.values()) else _FAIL
+
+
+def _shipped_bundles(root: Path) -> list[Path]:
+    return sorted((root / "calibration").glob("*/bundle"))
+
+
+def _self_test(bundle: Path) -> str:
+    from gatekeeper.errors import GatekeeperError
+    from gatekeeper.golden import check_golden
+
+    try:
+        check_golden(bundle)
+    except GatekeeperError as error:
+        return f"failed: {error}"
+    return "passed"

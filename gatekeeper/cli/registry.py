@@ -1,0 +1,99 @@
+"""``gatekeeper registry``: versions in MLflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from gatekeeper.cli.options import add_command
+from gatekeeper.errors import GatekeeperError
+
+_EXAMPLE = """  gatekeeper registry list
+  gatekeeper registry promote gate-demo 3
+  gatekeeper registry rollback gate-demo
+  gatekeeper registry verify models:/gate-demo@champion"""
+
+_FAIL = 1
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Enter the command and its verbs."""
+    parser = add_command(
+        commands, "registry", "list, promote, roll back or verify versions in MLflow", _EXAMPLE
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="all versions, newest first")
+    listing.add_argument("name", nargs="?", help="only this model")
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    listing.set_defaults(run=_list)
+    promote = verbs.add_parser("promote", help="make a certified version the champion")
+    promote.add_argument("name")
+    promote.add_argument("version", type=int)
+    promote.set_defaults(run=_promote)
+    rollback = verbs.add_parser("rollback", help="make the former champion the champion again")
+    rollback.add_argument("name")
+    rollback.set_defaults(run=_rollback)
+    verify = verbs.add_parser("verify", help="check hashes and golden set of a bundle")
+    verify.add_argument("bundle", metavar="BUNDLE", help="a directory, shipped:ID or models:/…")
+    verify.set_defaults(run=_verify)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from gatekeeper.tracking import Registry, TrackingStore
+
+    registry = Registry(TrackingStore.from_environment())
+    names = [arguments.name] if arguments.name else registry.list_names()
+    versions = [version for name in names for version in registry.list_versions(name)]
+    if arguments.json:
+        body = [
+            {"uri": v.uri, "aliases": list(v.aliases), "tags": dict(v.tags), "run_id": v.run_id}
+            for v in versions
+        ]
+        sys.stdout.write(json.dumps(body, indent=1) + "\n")
+        return 0
+    for version in versions:
+        sys.stdout.write(f"{version.uri}\t{', '.join(version.aliases) or '-'}\n")
+    if not versions:
+        sys.stderr.write("no version is registered yet; `gatekeeper demo` registers one\n")
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from gatekeeper.bundle import load_bundle
+    from gatekeeper.golden import check_golden
+    from gatekeeper.tracking import Registry, TrackingStore
+
+    registry = Registry(TrackingStore.from_environment())
+    uri = f"models:/{arguments.name}/{arguments.version}"
+    fitted, _ = load_bundle(registry.download_bundle(uri))
+    promoted = registry.promote(
+        arguments.name,
+        arguments.version,
+        certified=bool(fitted.certificate["certified"]),
+        golden=check_golden,
+    )
+    sys.stdout.write(f"{promoted.uri} is champion\n")
+    return 0
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from gatekeeper.tracking import Registry, TrackingStore
+
+    champion = Registry(TrackingStore.from_environment()).rollback(arguments.name)
+    sys.stdout.write(f"{champion.uri} is champion again\n")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from gatekeeper.cli.bundles import resolve_bundle
+    from gatekeeper.golden import check_golden
+
+    directory = resolve_bundle(arguments.bundle)
+    try:
+        check_golden(directory)
+    except GatekeeperError as error:
+        sys.stdout.write(f"FAIL: {error}\n")
+        return _FAIL
+    sys.stdout.write(f"PASS: hashes and golden set of {arguments.bundle}\n")
+    return 0
