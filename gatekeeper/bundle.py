@@ -145,7 +145,7 @@ def save_bundle(
     spec = _with_own_weights(fitted.classifier_spec, unfinished)
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for prefix, part in _stateful(fitted).items():
-        arrays |= {f"{prefix}/{name}": np.ascontiguousarray(a) for name, a in part.items()}
+        arrays |= {f"{prefix}/{name}": np.asarray(a, order="C") for name, a in part.items()}
     save_file(arrays, unfinished / _ARRAYS_FILE)
     body = {
         "schema_version": SCHEMA_VERSION,

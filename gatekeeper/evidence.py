@@ -350,10 +350,15 @@ class TableBuilder:
         return arrays
 
     def _batch(self, plan: Plan, names: StrArray) -> dict[str, FloatArray]:
-        images = degrade(self.data.batch(plan.positions), plan)
-        if len(names) and names[0]:
-            images = restore_rows(self.restorers, images, names, plan.seeds)
-        evidence = collect(self.classifier, images, plan.seeds, names)
+        if not len(plan):
+            # A classifier takes no empty batch; one look tells the widths of the empty arrays.
+            one = self.data.batch(np.arange(1))
+            evidence = collect(self.classifier, one, np.zeros(1, dtype=np.int64)).take(np.arange(0))
+        else:
+            images = degrade(self.data.batch(plan.positions), plan)
+            if names[0]:
+                images = restore_rows(self.restorers, images, names, plan.seeds)
+            evidence = collect(self.classifier, images, plan.seeds, names)
         self.progress.advance(len(plan))
         arrays = {
             "logits": evidence.logits,
