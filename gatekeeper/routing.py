@@ -85,7 +85,8 @@ class Router:
     ) -> None:
         if CLEAN in restorer_of or not restorer_of:
             raise InputError("expected a restorer per degradation, and none for clean images")
-        self.restorer_of = dict(restorer_of)
+        # Sorted, so that the classes keep their order however the table was written down.
+        self.restorer_of = dict(sorted(restorer_of.items()))
         self.clean_limit = clean_limit
         self.clean_share = clean_share
         self.types = NoiseTypeClassifier((CLEAN, *self.restorer_of))
