@@ -260,7 +260,9 @@ def conditions_flags(fitted: FittedGate, judged: Judged) -> dict[str, Any]:
     """Whether a stream looks like the certified traffic, in windows of images as they arrive."""
     if len(judged) < WINDOW:
         return {"flagged": False, "reason": f"fewer than {WINDOW} images: not tested"}
-    share = fitted.conditions.flagged_share(judged.signals, judged.raw_reliability)
+    # Data sets may be sorted by class; traffic arrives mixed.
+    order = np.random.default_rng(0).permutation(len(judged))
+    share = fitted.conditions.flagged_share(judged.signals[order], judged.raw_reliability[order])
     reason = f"{share:.0%} of the windows of {WINDOW} images differ from the certified traffic"
     return {"flagged": share > 0.5, "reason": reason, "flagged_windows": share}
 

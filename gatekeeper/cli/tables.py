@@ -72,12 +72,12 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
             f"certify images were accepted."
         )
     else:
-        verdict = f"CANNOT CERTIFY: {certificate['reason']}"
+        verdict = f"CANNOT CERTIFY: {certificate['reason'].removeprefix('Cannot certify: ')}"
     lines = [verdict]
     for stream in ("declared", "open"):
         block, flag = summary[stream], summary["flags"][stream]
         risk = block["selective_risk"]
         realised = "nothing was accepted" if risk is None else f"{_percent(risk)} of accepted wrong"
-        about = "certified" if stream == "declared" else "outside the certified conditions"
+        about = "what the certificate speaks about" if stream == "declared" else "outside it"
         lines.append(f"{stream.capitalize()} traffic ({about}): {realised}; {flag['reason']}.")
     return lines
