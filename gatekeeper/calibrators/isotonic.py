@@ -30,6 +30,8 @@ class IsotonicCalibrator:
     thresholds. Here a pool holds at the mean of its scores and neighbours are joined by lines, so
     different scores between the outer centres mostly keep different reliabilities. A pool without
     a single error (or without a right answer) counts as (k + 1) / (n + 2): never a hard 0 or 1.
+    The lines move the mean reliability off the accuracy on the data of the fit, mostly by less than
+    the standard error of that accuracy.
 
     With context, a logistic link first joins score and context into one number that does not fall
     with the score at a fixed context; the pools are then formed on that number.

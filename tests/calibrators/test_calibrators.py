@@ -17,11 +17,11 @@ from gatekeeper.errors import InputError
 
 
 def test_names_mean_their_classes():
-    assert CALIBRATORS == {
+    assert {
         "beta": BetaCalibrator,
         "isotonic": IsotonicCalibrator,
         "logistic": LogisticCalibrator,
-    }
+    } == CALIBRATORS
 
 
 @pytest.mark.parametrize("name", sorted(CALIBRATORS))

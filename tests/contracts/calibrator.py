@@ -36,6 +36,8 @@ def outcomes_in_context(n: int, *, seed: int = 6) -> tuple[np.ndarray, ...]:
 class CalibratorContract:
     """Subclasses say how a new, unfitted calibrator is made."""
 
+    mean_gap = 5e-4  # mean reliability against accuracy, on the 5,000 rows of a fit
+
     def build(self) -> Calibrator:
         raise NotImplementedError
 
@@ -79,7 +81,7 @@ class CalibratorContract:
     def test_it_is_right_on_average_where_it_was_fitted(self) -> None:
         scores, correct, _ = outcomes(5_000)
         reliability = self.build().fit(scores, correct).reliability(scores)
-        assert reliability.mean() == pytest.approx(correct.mean(), abs=0.003)
+        assert reliability.mean() == pytest.approx(correct.mean(), abs=self.mean_gap)
 
     def test_context_tells_apart_what_scores_do_not(self) -> None:
         scores, correct, context, truth = outcomes_in_context(20_000)
