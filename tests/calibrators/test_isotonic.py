@@ -109,3 +109,12 @@ def test_a_state_out_of_order_is_refused(knots, values, message):
     state = {**fitted.state(), "knots": np.array(knots), "values": np.array(values)}
     with pytest.raises(InputError, match=message):
         IsotonicCalibrator.from_state(state)
+
+
+def test_a_score_that_many_rows_share_weighs_as_many():
+    """1 of 1, 4 of 9 and 6 of 10: the first two pool to 0.5; unweighted they would pass 0.6."""
+    scores = np.repeat([1.0, 2.0, 3.0], [1, 9, 10])
+    correct = np.concatenate([[True], np.arange(9) < 4, np.arange(10) < 6])
+    calibrator = IsotonicCalibrator().fit(scores, correct)
+    np.testing.assert_allclose(calibrator.knots_, [1.9, 3.0])
+    np.testing.assert_allclose(calibrator.values_, [0.5, 0.6])
