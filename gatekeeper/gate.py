@@ -86,7 +86,7 @@ class Gate:
             Which answers are kept and accepted; equal, row by row, to :meth:`decide`.
 
         Raises:
-            InputError: shapes differ or a raw reliability is not a probability.
+            InputError: shapes differ or a reliability is not a probability.
         """
         raw = np.asarray(raw_reliability, dtype=np.float64)
         restored = np.asarray(restored_reliability, dtype=np.float64)
@@ -96,6 +96,8 @@ class Gate:
             )
         if not ((raw >= 0) & (raw <= 1)).all():
             raise InputError("raw reliabilities must be in [0, 1]; were they calibrated?")
+        if ((restored < 0) | (restored > 1)).any():
+            raise InputError("restored reliabilities must be in [0, 1] or NaN, for none on record")
         accepted_raw = raw >= self.accept_raw_at
         # Comparisons with NaN are false: a row without a restored attempt keeps its raw answer.
         keep = ~accepted_raw & (restored > raw + self.switch_margin)

@@ -33,9 +33,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("reliability",),
     ("recipe", "evidence", "bundle"),
     ("pipeline", "judging"),
-    ("training", "fitting", "evaluation"),
+    ("training", "fitting", "evaluation", "golden"),
     ("report", "tracking", "settings", "engine", "client"),
-    ("service",),
+    ("service", "demonstration"),
     ("scale", "adaptation"),
     ("cli",),
 )

@@ -47,7 +47,7 @@ class ConditionsTest:
         """
         columns = _columns(signals, reliability)
         inner = np.linspace(0.0, 1.0, _BINS + 1)[1:-1]
-        self.edges_ = np.quantile(columns, inner, axis=0).T
+        self.edges_ = _with_a_bin_above(np.quantile(columns, inner, axis=0).T)
         self.counts_ = _counts(columns, self.edges_)
         return self
 
@@ -69,7 +69,7 @@ class ConditionsTest:
         seen = _counts(columns, self.edges_)
         smallest = 1.0
         for reference, window in zip(self.counts_, seen, strict=True):
-            # A constant signal (no colour, say) fills one bin and cannot be compared.
+            # A signal that is constant in both (no colour, say) fills one bin: nothing differs.
             filled = (reference + window) > 0
             if filled.sum() > 1:
                 table = np.stack([reference[filled], window[filled]])
@@ -112,6 +112,13 @@ def _columns(signals: FloatArray, reliability: FloatArray) -> FloatArray:
             f"{reliability.shape}"
         )
     return np.column_stack([signals, reliability]).astype(np.float64)
+
+
+def _with_a_bin_above(edges: FloatArray) -> FloatArray:
+    """Edges of a constant signal, moved so that values above it are told from the value itself."""
+    constant = edges[:, 0] == edges[:, -1]
+    edges[constant, -1] = np.nextafter(edges[constant, -1], np.inf)
+    return edges
 
 
 def _counts(columns: FloatArray, edges: FloatArray) -> FloatArray:

@@ -1,0 +1,134 @@
+"""The learned predictor: it learns what can be known, and nothing from permuted labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gatekeeper.errors import InputError
+from gatekeeper.metrics import failure_auroc
+from gatekeeper.mlp import MlpOptions
+from gatekeeper.protocols import Evidence, ReliabilityPredictor
+from gatekeeper.reliability import PREDICTORS, SINGLE_SCORES, LearnedPredictor, predictor
+from gatekeeper.signals import N_SCALARS
+from tests.contracts.predictor import LearnedPredictorContract, looks
+
+FAST = MlpOptions(hidden=32, members=1, epochs=5, batch_size=64)
+
+
+class TestLearnedPredictor(LearnedPredictorContract):
+    @pytest.fixture
+    def fitted(self) -> ReliabilityPredictor:
+        return self.build().fit(*looks(400))
+
+    def build(self) -> ReliabilityPredictor:
+        return LearnedPredictor(FAST)
+
+
+def told_by_a_signal(n: int, seed: int) -> tuple[Evidence, np.ndarray]:
+    """Looks whose logits say nothing about failure; the first signal says nearly all."""
+    evidence, labels = looks(n, seed=seed)
+    rng = np.random.default_rng(seed + 1000)
+    logits = rng.normal(size=evidence.logits.shape).astype(np.float32)
+    answers = logits.argmax(axis=1)
+    bad = rng.random(n) < 0.4
+    truth = np.where(bad, (answers + 1 + rng.integers(0, 4, n)) % 5, answers)
+    signals = evidence.signals.copy()
+    signals[:, 0] = bad + 0.3 * rng.normal(size=n)
+    return replace(evidence, logits=logits, signals=signals), truth
+
+
+def auroc(fitted: ReliabilityPredictor, evidence: Evidence, labels: np.ndarray) -> float:
+    return failure_auroc(fitted.score(evidence), evidence.labels == labels)
+
+
+def test_it_sees_what_the_logits_do_not_know() -> None:
+    fitted = LearnedPredictor(FAST).fit(*told_by_a_signal(3000, 1))
+    evidence, labels = told_by_a_signal(3000, 2)
+    assert abs(auroc(SINGLE_SCORES["max_softmax"], evidence, labels) - 0.5) < 0.05
+    assert auroc(fitted, evidence, labels) > 0.9
+
+
+def test_permuted_labels_teach_nothing() -> None:
+    """Of failures that only signals and features tell: true labels well over, permuted at 0.5."""
+    evidence, labels = told_by_a_signal(3000, 1)
+    judged, truth = told_by_a_signal(3000, 2)
+    right = evidence.labels == labels
+    permuted = np.random.default_rng(3).permutation(right)
+    wrong_class = (evidence.labels + 1) % 5
+    blind = LearnedPredictor(FAST).fit(evidence, np.where(permuted, evidence.labels, wrong_class))
+    # 1,800 right and 1,200 wrong: the standard error of an uninformed AUROC is about 0.011.
+    assert abs(auroc(blind, judged, truth) - 0.5) < 0.05
+    assert auroc(LearnedPredictor(FAST).fit(evidence, labels), judged, truth) > 0.9
+
+
+def test_restored_looks_read_the_first_look() -> None:
+    """Whether restored and raw answers agree is all that tells here."""
+    rng = np.random.default_rng(4)
+
+    def pair(n: int, seed: int) -> tuple[Evidence, np.ndarray]:
+        first, _ = looks(n, seed=seed)
+        second, _ = looks(n, seed=seed + 1)
+        same = first.labels == second.labels
+        other = (second.labels + 1 + rng.integers(0, 4, n)) % 5
+        truth = np.where(same | (rng.random(n) < 0.2), second.labels, other)
+        return second.after(first), truth
+
+    fitted = LearnedPredictor(FAST).fit(*pair(3000, 20))
+    evidence, labels = pair(3000, 30)
+    assert auroc(fitted, evidence, labels) > 0.6
+    alone = LearnedPredictor(FAST).fit(*(lambda e, y: (replace(e, raw=None), y))(*pair(3000, 20)))
+    with_first, without = (
+        auroc(fitted, evidence, labels),
+        auroc(alone, replace(evidence, raw=None), labels),
+    )
+    assert with_first > without + 0.05
+
+
+def test_what_is_unlike_all_that_was_fitted_is_trusted_less() -> None:
+    evidence, labels = looks(800)
+    fitted = LearnedPredictor(FAST).fit(evidence, labels)
+    usual, _ = looks(200, seed=77)
+    strange = usual.signals.copy()
+    strange[:, 1:N_SCALARS] += 40.0
+    far = replace(usual, signals=strange)
+    further = replace(usual, signals=strange + 40.0)
+    near_score, far_score, further_score = (fitted.score(e) for e in (usual, far, further))
+    assert far_score.mean() < near_score.mean() - 1
+    assert (further_score < far_score).all()
+
+
+def test_looks_without_features() -> None:
+    evidence, labels = looks(600)
+    fitted = LearnedPredictor(FAST).fit(replace(evidence, features=None), labels)
+    judged, truth = looks(600, seed=8)
+    assert auroc(fitted, replace(judged, features=None), truth) > 0.75
+
+
+@pytest.mark.parametrize("with_first", [False, True])
+def test_state_round_trip_is_exact(with_first: bool) -> None:
+    evidence, labels = looks(300)
+    if with_first:
+        evidence = evidence.after(looks(300, seed=9)[0])
+    fitted = LearnedPredictor(FAST).fit(evidence, labels)
+    state = {name: array.copy() for name, array in fitted.state().items()}
+    again = LearnedPredictor.from_state(state)
+    np.testing.assert_array_equal(again.score(evidence), fitted.score(evidence))
+
+
+def test_predictors_by_name() -> None:
+    assert set(PREDICTORS) == {"learned", *SINGLE_SCORES}
+    for name in PREDICTORS:
+        assert isinstance(predictor(name), ReliabilityPredictor)
+    assert predictor("margin") is SINGLE_SCORES["margin"]
+    assert isinstance(predictor("learned"), LearnedPredictor)
+    assert predictor("learned") is not predictor("learned")
+
+
+def test_an_unknown_predictor_is_refused_with_near_matches() -> None:
+    with pytest.raises(InputError, match=r"energy, .*got 'max_softmx'; did you mean max_softmax"):
+        predictor("max_softmx")
+    with pytest.raises(InputError, match=r"got 'zzz'$"):
+        predictor("zzz")
