@@ -162,7 +162,7 @@ def fact_rows(facts: Mapping[str, Any], *, shares: Sequence[str] = ()) -> tuple[
 def _formatter(key: str, shares: Sequence[str]) -> Callable[[Any], str]:
     if key in shares:
         return percent
-    return whole if key.startswith("n_") else any_value
+    return whole if key == "n" or key.startswith("n_") else any_value
 
 
 def _wrong_interval(block: Block) -> tuple[float, float] | None:

@@ -73,6 +73,8 @@ def tiles(content: ReportContent) -> tuple[Tile, ...]:
     """The key numbers, on declared traffic unless they say otherwise."""
     declared = content.streams["declared"]
     risk = risk_of_accepted(declared)
+    # Without a certificate the last bound that was computed is nobody's promise.
+    bound = content.certificate.get("upper_bound") if content.summary["certified"] else None
     return (
         Tile(
             name="Accepted",
@@ -97,7 +99,7 @@ def tiles(content: ReportContent) -> tuple[Tile, ...]:
         _clean_harm(content),
         Tile(
             name="Certified bound",
-            cell=_share(content.certificate.get("upper_bound")),
+            cell=_share(bound),
             meaning=(
                 "upper bound on wrong among accepted, on the images kept for certification; "
                 f"asked for: {short_percent(content.summary['target_risk'])}"

@@ -92,11 +92,17 @@ def test_stream_rows(make_block: Maker, name: str, expected: str) -> None:
 
 
 def test_facts_are_flattened_and_keep_their_order() -> None:
-    facts = {"n_wrong": 1234, "upper_bound": 0.049, "split_digests": {"fit": "ab"}, "x": None}
+    facts = {
+        "n_wrong": 1234,
+        "upper_bound": 0.049,
+        "splits": {"fit": {"n": 9_000, "digest": "ab"}},
+        "x": None,
+    }
     rows = fact_rows(facts, shares=("upper_bound",))
     assert [(row.name, plain(row.cells[0].text)) for row in rows] == [
         ("n wrong", "1,234"),
         ("upper bound", "4.9 %"),
-        ("split digests · fit", "ab"),
+        ("splits · fit · n", "9,000"),
+        ("splits · fit · digest", "ab"),
         ("x", None),
     ]

@@ -63,3 +63,15 @@ def test_tiles(make_content: Maker) -> None:
     exact = stats.binomtest(2, 8_900).proportion_ci(0.95, method="exact")
     assert "2 of 8,900" in shown["Clean harm"].meaning
     assert percent_range(exact.low, exact.high) in shown["Clean harm"].meaning
+
+
+def test_without_a_certificate_there_is_no_certified_bound(make_content: Maker) -> None:
+    good = make_content()
+    content = make_content(
+        summary={**good.summary, "certified": False},
+        certificate={**good.certificate, "certified": False, "reason": "too few images"},
+    )
+    shown = {tile.name: tile.cell.text for tile in tiles(content)}
+    assert good.certificate["upper_bound"] == 0.0489
+    assert shown["Certified bound"] is None
+    assert shown["Accepted"] is not None
