@@ -1,6 +1,6 @@
 # The service in a container, on CPU.
 #   docker build -t gatekeeper .
-#   docker run --rm -p 8000:8000 -v "$PWD/runs/demo/bundle:/bundle:ro" gatekeeper serve /bundle --host 0.0.0.0
+#   docker run --rm -p 8080:8080 -v "$PWD/runs/demo/bundle:/bundle:ro" gatekeeper serve /bundle --host 0.0.0.0
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
@@ -19,6 +19,6 @@ ENV PATH=/opt/gatekeeper/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 USER gatekeeper
 WORKDIR /var/lib/gatekeeper
-EXPOSE 8000
+EXPOSE 8080
 ENTRYPOINT ["gatekeeper"]
 CMD ["--help"]

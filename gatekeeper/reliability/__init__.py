@@ -1,4 +1,4 @@
-"""System 4: reliability predictors order answers by trust; a calibrator makes probabilities of it.
+"""Reliability predictors order answers by trust; a calibrator makes probabilities of it.
 
 One line in ``PREDICTORS`` enters a new one.
 """

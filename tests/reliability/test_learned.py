@@ -15,6 +15,7 @@ from gatekeeper.reliability import PREDICTORS, SINGLE_SCORES, LearnedPredictor, 
 from gatekeeper.signals import N_SCALARS
 from tests.contracts.predictor import LearnedPredictorContract, looks
 
+LONGER = MlpOptions(hidden=64, members=1, epochs=15, batch_size=64, learning_rate=5e-3)
 FAST = MlpOptions(hidden=32, members=1, epochs=5, batch_size=64)
 
 
@@ -45,7 +46,7 @@ def auroc(fitted: ReliabilityPredictor, evidence: Evidence, labels: np.ndarray) 
 
 
 def test_it_sees_what_the_logits_do_not_know() -> None:
-    fitted = LearnedPredictor(FAST).fit(*told_by_a_signal(3000, 1))
+    fitted = LearnedPredictor(LONGER).fit(*told_by_a_signal(3000, 1))
     evidence, labels = told_by_a_signal(3000, 2)
     assert abs(auroc(SINGLE_SCORES["max_softmax"], evidence, labels) - 0.5) < 0.05
     assert auroc(fitted, evidence, labels) > 0.9
@@ -58,10 +59,10 @@ def test_permuted_labels_teach_nothing() -> None:
     right = evidence.labels == labels
     permuted = np.random.default_rng(3).permutation(right)
     wrong_class = (evidence.labels + 1) % 5
-    blind = LearnedPredictor(FAST).fit(evidence, np.where(permuted, evidence.labels, wrong_class))
+    blind = LearnedPredictor(LONGER).fit(evidence, np.where(permuted, evidence.labels, wrong_class))
     # 1,800 right and 1,200 wrong: the standard error of an uninformed AUROC is about 0.011.
     assert abs(auroc(blind, judged, truth) - 0.5) < 0.05
-    assert auroc(LearnedPredictor(FAST).fit(evidence, labels), judged, truth) > 0.9
+    assert auroc(LearnedPredictor(LONGER).fit(evidence, labels), judged, truth) > 0.9
 
 
 def test_restored_looks_read_the_first_look() -> None:
