@@ -128,7 +128,8 @@ def open_coverage(result: FitResult, judged: Judged, *, seed: int) -> Measured:
         curve = policy_curve(fitted, judged.take(rng.integers(len(judged), size=len(judged))))
         draws.append(curve.coverage[curve.selective_risk <= target].max(initial=0.0))
     low, high = np.quantile(draws, [1 - _TWO_SIDED_95, _TWO_SIDED_95])
-    note = f"raw {found['raw']:.4f}, MSP {found['msp']:.4f}"
+    lowered = "LOWERED BY RESTORATION, " if found["policy"] < found["raw"] else ""
+    note = f"{lowered}raw {found['raw']:.4f}, MSP {found['msp']:.4f}"
     return Measured(value=found["policy"], low=float(low), high=float(high), note=note)
 
 
@@ -148,9 +149,7 @@ def flips(result: FitResult, clean: Judged) -> Measured:
     n_right = found["clean_correct"]
     low, high = exact_proportion_interval(found["clean_flips"], n_right)
     note = f"of {n_right}, exact upper bound {found['clean_harm_upper_bound']:.2%}"
-    return Measured(
-        value=found["clean_flips"], low=low * n_right, high=high * n_right, note=note
-    )
+    return Measured(value=found["clean_flips"], low=low * n_right, high=high * n_right, note=note)
 
 
 def noise_ratio(finished: Run) -> Measured:

@@ -1,6 +1,6 @@
 """Write what the benchmarks measured into the documents.
 
-    python -m benchmarks.validation            # docs/validation.md and the table in README.md
+python -m benchmarks.validation            # docs/validation.md and the table in README.md
 """
 
 from __future__ import annotations
@@ -51,13 +51,18 @@ def figure_table(body: Mapping[str, Any]) -> str:
     ]
     for figure in body["figures"]:
         sign = "≥" if figure["direction"] == "higher" else "≤"
-        ends = "–" if figure["low"] is None else f"{figure['low']:.4g} … {figure['high']:.4g}"
+        ends = "–" if figure["low"] is None else f"{figure['low']:.4g} … {_end(figure['high'])}"
         holds = "yes" if figure["holds"] else "**no**"
         lines.append(
             f"| `{figure['name']}` | {figure['value']:.4g} | {ends} | {sign} {figure['target']:g} "
             f"| {holds} |"
         )
     return "\n".join(lines)
+
+
+def _end(number: float | None) -> str:
+    """An upper end; None stands for no bound, as of a ratio whose denominator may be 0."""
+    return "∞" if number is None else f"{number:.4g}"
 
 
 def described(body: Mapping[str, Any]) -> str:
