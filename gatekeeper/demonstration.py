@@ -129,7 +129,7 @@ def run(
 
     Args:
         recipe: What to fit.
-        out: Where a classifier trained on the way is kept.
+        out: Where a classifier trained on the way is kept; made where it is missing.
         data_dir: Where to look for the data first.
         cache: Folder for evidence cells; None keeps none.
         progress: Told of every stage.
@@ -140,6 +140,8 @@ def run(
         RecipeError: classifier and data do not fit together.
     """
     watch, bars = Stopwatch(), progress or Silent()
+    # First of all: a folder that cannot be written is better known before the work than after it.
+    out.mkdir(parents=True, exist_ok=True)
     with watch.stage("data"):
         data = load_dataset(
             recipe.data.dataset,
@@ -193,7 +195,6 @@ def _classifier(
     training = recipe.classifier.training
     if training is not None:
         progress.start("train: classifier", classifier_steps(training, len(splits.train)))
-        out.mkdir(parents=True, exist_ok=True)
         spec = train_small_classifier(
             data,
             splits,

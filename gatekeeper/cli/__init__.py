@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 judged FAIL, 2 bad usage, bad input or missing data, 3 inter
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -55,23 +56,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else _BAD
     try:
         code: int = arguments.run(arguments)
-    except GatekeeperError as error:
-        print(f"gatekeeper: {error}", file=sys.stderr)  # noqa: T201
-        return _BAD
+        # Here, not at the interpreter's end, where a closed pipe could not be handled any more.
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("gatekeeper: interrupted", file=sys.stderr)  # noqa: T201
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away; it has what it wanted.
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  # the last door: a sentence, not a traceback
         if arguments.debug:
             traceback.print_exc()
-        print(  # noqa: T201
-            f"gatekeeper: internal error ({type(error).__name__}: {error}); "
-            "run again as `gatekeeper --debug …` and report what it shows",
-            file=sys.stderr,
-        )
-        return _INTERNAL
+        sentence, code = _excuse(error)
+        print(f"gatekeeper: {sentence}", file=sys.stderr)  # noqa: T201
     return code
+
+
+def _excuse(error: Exception) -> tuple[str, int]:
+    """What to tell the caller, and the exit code."""
+    if isinstance(error, GatekeeperError):
+        return str(error), _BAD
+    if isinstance(error, OSError) and error.filename is not None:
+        # A full disk, a folder that may not be written: the caller's place, not our code.
+        return f"expected to use {error.filename}, got: {error.strerror}; check the path", _BAD
+    return (
+        f"internal error ({type(error).__name__}: {error}); "
+        "run again as `gatekeeper --debug …` and report what it shows",
+        _INTERNAL,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -16,11 +17,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Enter the command and its verbs."""
     parser = add_command(commands, "data", "fetch a data set or convert foreign weights", _EXAMPLE)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    get = verbs.add_parser("get", help="find or fetch a data set")
+    get = add_command(
+        verbs,
+        "get",
+        "find or fetch a data set",
+        "  gatekeeper data get fashion-mnist\n  gatekeeper data get folder:photos --json",
+    )
     get.add_argument("name", help="auto, fashion-mnist, digits, digits8, cifar10:PATH, …")
     get.add_argument("--data-dir", type=Path, help="folder to look in first")
+    get.add_argument("--json", action="store_true", help="one JSON document")
     get.set_defaults(run=_get)
-    convert = verbs.add_parser("import-weights", help="convert a .pth file to safetensors")
+    convert = add_command(
+        verbs,
+        "import-weights",
+        "convert a .pth file to safetensors",
+        "  gatekeeper data import-weights resnet.pth resnet.safetensors",
+    )
     convert.add_argument("source", type=Path, metavar="FILE.pth")
     convert.add_argument("target", type=Path, metavar="OUT.safetensors")
     convert.set_defaults(run=_import_weights)
@@ -35,6 +47,17 @@ def _get(arguments: argparse.Namespace) -> int:
         announce=lambda line: print(line, file=sys.stderr),  # noqa: T201
     )
     height, width = data.image_size
+    if arguments.json:
+        body = {
+            "name": data.name,
+            "n": len(data),
+            "image_size": [height, width],
+            "class_names": list(data.class_names),
+            "source": data.source,
+            "licence": data.licence,
+        }
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        return 0
     sys.stdout.write(
         f"{data.name}: {len(data)} images of {height}×{width} px in {len(data.class_names)} "
         f"classes; {data.source} Licence: {data.licence}\n"

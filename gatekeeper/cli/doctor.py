@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from gatekeeper.cli.options import add_command
@@ -31,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from gatekeeper.demonstration import versions
     from gatekeeper.paths import home, shipped_root
+    from gatekeeper.settings import Settings
+    from gatekeeper.tracking import TrackingStore
 
     cuda = torch.cuda.is_available()
     found: dict[str, object] = {
@@ -40,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "home": str(home()),
-        "tracking": os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home() / 'mlflow.db'}"),
+        "tracking": TrackingStore.from_environment().shown_uri,
+        **{f"service {name}": v for name, v in asdict(Settings.from_env(os.environ)).items()},
         **{f"version of {name}": version for name, version in versions().items()},
     }
     tested = {path.parent.name: _self_test(path) for path in _shipped_bundles(shipped_root())}

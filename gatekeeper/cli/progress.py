@@ -18,7 +18,10 @@ from rich.progress import (
 
 
 class Bars:
-    """Shows every stage as a bar; where standard error is no terminal, as one line at its end."""
+    """Shows every stage as a bar; where standard error is no terminal, as one line at the end.
+
+    A stage that comes back continues its bar: the test images are looked at once per corruption.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -30,7 +33,9 @@ class Bars:
             TimeRemainingColumn(),
             console=self._console,
         )
-        self._task: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._totals: dict[str, int] = {}
+        self._stage = ""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -47,10 +52,17 @@ class Bars:
         self._progress.stop()
 
     def start(self, stage: str, total: int) -> None:
-        """A new bar below the last one."""
-        self._task = self._progress.add_task(stage, total=total)
+        """A new bar below the last one, or more work for the bar of that stage."""
+        self._stage = stage
+        self._totals[stage] = self._totals.get(stage, 0) + total
+        if not self._totals[stage]:
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=self._totals[stage])
+        else:
+            self._progress.update(self._tasks[stage], total=self._totals[stage])
 
     def advance(self, n: int) -> None:
         """The current bar moves on."""
-        if self._task is not None:
-            self._progress.advance(self._task, n)
+        if self._stage in self._tasks:
+            self._progress.advance(self._tasks[self._stage], n)

@@ -23,19 +23,41 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         commands, "registry", "list, promote, roll back or verify versions in MLflow", _EXAMPLE
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    listing = verbs.add_parser("list", help="all versions, newest first")
+    listing = add_command(
+        verbs,
+        "list",
+        "all versions, newest first",
+        "  gatekeeper registry list\n  gatekeeper registry list gate-demo --json",
+    )
     listing.add_argument("name", nargs="?", help="only this model")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=_list)
-    promote = verbs.add_parser("promote", help="make a certified version the champion")
+    promote = add_command(
+        verbs,
+        "promote",
+        "make a certified version the champion",
+        "  gatekeeper registry promote gate-demo 3",
+    )
     promote.add_argument("name")
     promote.add_argument("version", type=int)
     promote.set_defaults(run=_promote)
-    rollback = verbs.add_parser("rollback", help="make the former champion the champion again")
+    rollback = add_command(
+        verbs,
+        "rollback",
+        "make the former champion the champion again",
+        "  gatekeeper registry rollback gate-demo",
+    )
     rollback.add_argument("name")
     rollback.set_defaults(run=_rollback)
-    verify = verbs.add_parser("verify", help="check hashes and golden set of a bundle")
+    verify = add_command(
+        verbs,
+        "verify",
+        "check hashes and golden set of a bundle",
+        "  gatekeeper registry verify models:/gate-demo@champion\n"
+        "  gatekeeper registry verify runs/demo/bundle --json",
+    )
     verify.add_argument("bundle", metavar="BUNDLE", help="a directory, shipped:ID or models:/…")
+    verify.add_argument("--json", action="store_true", help="one JSON document")
     verify.set_defaults(run=_verify)
 
 
@@ -90,10 +112,15 @@ def _verify(arguments: argparse.Namespace) -> int:
     from gatekeeper.golden import check_golden
 
     directory = resolve_bundle(arguments.bundle)
+    problem = None
     try:
         check_golden(directory)
     except GatekeeperError as error:
-        sys.stdout.write(f"FAIL: {error}\n")
-        return _FAIL
-    sys.stdout.write(f"PASS: hashes and golden set of {arguments.bundle}\n")
-    return 0
+        problem = str(error)
+    if arguments.json:
+        body = {"bundle": arguments.bundle, "passed": problem is None, "problem": problem}
+        sys.stdout.write(json.dumps(body) + "\n")
+    else:
+        about = f"PASS: hashes and golden set of {arguments.bundle}"
+        sys.stdout.write(f"{about if problem is None else f'FAIL: {problem}'}\n")
+    return 0 if problem is None else _FAIL

@@ -60,6 +60,11 @@ def _percent(share: float) -> str:
     return f"{100.0 * share:.1f} %"
 
 
+def _exact(share: float) -> str:
+    # As it was asked for: a target of 0.5 % must not be shown as "0 %".
+    return f"{100.0 * share:.6g} %"
+
+
 def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
     """The verdict and what it does not cover, a sentence each."""
     certificate = summary["certificate"]
@@ -67,7 +72,7 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
     if summary["certified"]:
         verdict = (
             f"CERTIFIED: accepted answers of the declared traffic are wrong at most "
-            f"{target:.0%} of the time, at {level:.0%} confidence; "
+            f"{_exact(target)} of the time, at {_exact(level)} confidence; "
             f"{_percent(certificate['certified_coverage'])} of {certificate['n_certify']} "
             f"certify images were accepted."
         )
@@ -79,5 +84,8 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
         risk = block["selective_risk"]
         realised = "nothing was accepted" if risk is None else f"{_percent(risk)} of accepted wrong"
         about = "what the certificate speaks about" if stream == "declared" else "outside it"
-        lines.append(f"{stream.capitalize()} traffic ({about}): {realised}; {flag['reason']}.")
+        flagged = "FLAGGED: " if flag["flagged"] else ""
+        lines.append(
+            f"{stream.capitalize()} traffic ({about}): {realised}; {flagged}{flag['reason']}."
+        )
     return lines
