@@ -225,7 +225,15 @@ def load_bundle(directory: Path, *, device: str | None = None) -> tuple[FittedGa
         return _rebuild(body, directory, device), identity
     except BundleError:
         raise
-    except (GatekeeperError, KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (
+        GatekeeperError,
+        AttributeError,
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+        SafetensorError,
+    ) as error:
         raise BundleError(
             f"the bundle {directory} cannot be rebuilt ({type(error).__name__}: {error}): "
             "was it written by another version?"

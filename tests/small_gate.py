@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from gatekeeper.bundle import ClassifierSpec
 from gatekeeper.classifiers import save_safetensors
 from gatekeeper.evidence import TableBuilder
-from gatekeeper.fitting import Fitter, FitResult
+from gatekeeper.fitting import FitResult, Fitter
 from gatekeeper.images import Dataset, Splits, make_splits
 from gatekeeper.images.digits import load_digits
 from gatekeeper.protocols import Classifier, Restorer
@@ -69,9 +69,7 @@ def digits() -> Dataset:
 @cache
 def splits() -> Splits:
     data = digits()
-    return make_splits(
-        data.labels, data.digests, test_index=data.test_index, sizes=SIZES, seed=0
-    )
+    return make_splits(data.labels, data.digests, test_index=data.test_index, sizes=SIZES, seed=0)
 
 
 @cache
@@ -122,7 +120,10 @@ def restorers() -> dict[str, Restorer]:
 
 
 def fitter(
-    data: Dataset | None = None, builder: TableBuilder | None = None, *, with_recipe: Recipe | None = None
+    data: Dataset | None = None,
+    builder: TableBuilder | None = None,
+    *,
+    with_recipe: Recipe | None = None,
 ) -> Fitter:
     """A fitter of the small gate, on other data or with another builder where given."""
     data = data or digits()

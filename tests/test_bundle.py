@@ -127,7 +127,7 @@ def test_another_classifier_is_refused(bundle: Path) -> None:
     weights["5.bias"] = weights["5.bias"] + 1e-3
     save_file(weights, bundle / "classifier.safetensors")
     write_manifest(bundle)
-    with pytest.raises(BundleError, match="the classifier in .* is not the one that was calibr"):
+    with pytest.raises(BundleError, match=r"the classifier in .* is not the one that was calibr"):
         load_bundle(bundle)
 
 
@@ -135,7 +135,7 @@ def test_other_preprocessing_is_another_classifier(bundle: Path) -> None:
     body = json.loads((bundle / GATE_FILE).read_text(encoding="utf-8"))
     body["classifier"]["options"]["mean"] = [0.5, 0.5, 0.5]
     rewrite(bundle, classifier=body["classifier"])
-    with pytest.raises(BundleError, match="the classifier in .* is not the one that was calibr"):
+    with pytest.raises(BundleError, match=r"the classifier in .* is not the one that was calibr"):
         load_bundle(bundle)
 
 
@@ -143,7 +143,7 @@ def test_another_restorer_is_refused(bundle: Path) -> None:
     body = json.loads((bundle / GATE_FILE).read_text(encoding="utf-8"))
     body["restorers"]["median"]["digest"] = "0" * 64
     rewrite(bundle, restorers=body["restorers"])
-    with pytest.raises(BundleError, match="the restorer median in .* is not the one"):
+    with pytest.raises(BundleError, match=r"the restorer median in .* is not the one"):
         load_bundle(bundle)
 
 

@@ -226,7 +226,7 @@ class TestCells:
         build.restored(table, np.arange(60), np.full(60, "median"))
         for make in (
             lambda: build.raw(replace(plan, seeds=plan.seeds + 1)),
-            lambda: build.raw(replace(plan, corruptions=plan.corruptions[::-1])),
+            lambda: build.raw(replace(plan, corruptions=np.where(plan.severities, "dark", ""))),
             lambda: build.raw(replace(plan, severities=np.where(plan.severities, 1, 0))),
             lambda: build.raw(plan.take(np.arange(59))),
             lambda: build.restored(table, np.arange(60), np.full(60, "exposure")),

@@ -30,7 +30,7 @@ class TestLearnedPredictor(LearnedPredictorContract):
 
 def told_by_a_signal(n: int, seed: int) -> tuple[Evidence, np.ndarray]:
     """Looks whose logits say nothing about failure; the first signal says nearly all."""
-    evidence, labels = looks(n, seed=seed)
+    evidence, _ = looks(n, seed=seed)
     rng = np.random.default_rng(seed + 1000)
     logits = rng.normal(size=evidence.logits.shape).astype(np.float32)
     answers = logits.argmax(axis=1)
