@@ -1,4 +1,4 @@
-"""One seed of the benchmark ``demo``: a whole run as ``gatekeeper demo`` makes it, then its figures.
+"""One seed of benchmark ``demo``: a whole run as ``gatekeeper demo`` makes it, then its figures.
 
 It is a process of its own, so that seconds and peak memory are those of one run and of nothing
 else. ``python -m benchmarks.demo`` starts it.
@@ -194,6 +194,7 @@ def traffic_rows(finished: Run) -> list[dict[str, Any]]:
     for name, attempts in judged.items():
         block = summarise(finished.result.fitted, attempts)
         row: dict[str, Any] = {"seed": finished.recipe.seed, "traffic": name}
+        row["held_out"] = name.removeprefix("family ") in finished.streams.held_out
         for key, value in block.items():
             if isinstance(value, Mapping):
                 row |= {f"{key}_{inner}": number for inner, number in value.items()}

@@ -1,6 +1,6 @@
 """Write what the benchmarks measured into the documents.
 
-python -m benchmarks.validation            # docs/validation.md and the table in README.md
+python -m benchmarks.validation            # docs/validation.md and the tables in README.md
 """
 
 from __future__ import annotations
@@ -12,43 +12,56 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import RESULTS
+from gatekeeper.errors import InputError
 
-ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+ROOT = Path(__file__).resolve().parents[1]
 
 _HEAD = """# What is verified, by which command, and what is not
 
-Written by `python -m benchmarks.validation` from `benchmarks/results/`; nothing below is typed by hand but the last two
-sections. `value` is the mean over the seeds, the interval a 95 % one (the note says how it was made), and a figure holds
-if the judged number meets the target that was written down beforehand. A figure that does not hold stays here.
+Written by `python -m benchmarks.validation` from `benchmarks/results/`; no number is typed by hand.
+The value is the mean over the seeds unless the note says otherwise, and each interval is the mean
+of the seeds' own 95 % intervals (where there is no such interval, the least and the largest seed).
+A figure holds if the judged number meets the target that was written down beforehand; judged is the
+pessimistic end, except for counts and point ratios. A figure that does not hold stays here.
 """
+
+_NOTHING_YET = "\nNo benchmark has been run in full yet: `python -m benchmarks.demo`.\n"
 
 _TESTS = """
 ## Verified by the tests (`make test`)
 
-- The certificate, by simulation: 1,000 redraws of a certify set from a population, at three confidence levels, and that
-  the same simulation catches a procedure that cheats (`tests/test_risk_control.py`).
+- The certificate, by simulation: 1,000 redraws of a certify set from a population, at three
+  confidence levels, and that the same simulation catches a procedure that cheats
+  (`tests/test_risk_control.py`).
 - Metrics against hand arithmetic, closed forms and independent libraries (`tests/metrics/`).
-- Disjoint splits, one row per image at the door to certification, decisions that do not depend on their batch, bundles
-  that refuse a changed, missing, extra or newer file (`tests/`).
-- Decoding of hostile bytes, and an HTTP service that answers them with 4xx (`tests/images/`, `tests/service/`).
+- Disjoint splits, one row per image at the door to certification, decisions that do not depend on
+  their batch, bundles that refuse a changed, missing, extra or newer file (`tests/`).
+- Decoding of hostile bytes, and an HTTP service that answers them with 4xx (`tests/images/`,
+  `tests/service/`).
+- Every code block of the README that is not marked `skip`, and the notebooks, on small data
+  (`tests/test_readme.py`, `tests/test_notebooks.py`).
 
 ## Not verified
 
 - Nothing has run on a GPU; the code is written for one and proven on CPU.
 - The Dockerfile has not been built.
 - torchvision's mirrors of Fashion-MNIST have been tried against a local server only.
-- The restorer, its router and all thresholds were developed on Fashion-MNIST with the seen families. Other data, cameras
-  and classifiers need their own fit; nothing is claimed for them.
+- The restorer, its router and all thresholds were developed on Fashion-MNIST with the seen
+  families. Other data, cameras and classifiers need their own fit; nothing is claimed for them.
+- The certificate's promise is about traffic like the declared one. No test of traffic can prove
+  that it is.
 """
+
+_TRAFFIC = {
+    "clean": "clean",
+    "declared": "**declared traffic**",
+    "open": "open traffic, held-out families added",
+}
 
 
 def figure_table(body: Mapping[str, Any]) -> str:
     """One benchmark's figures as a Markdown table."""
-    lines = [
-        "| figure | value | 95 % interval | target | holds |",
-        "|---|---|---|---|---|",
-    ]
+    lines = ["| figure | value | 95 % interval | target | holds |", "|---|---|---|---|---|"]
     for figure in body["figures"]:
         sign = "≥" if figure["direction"] == "higher" else "≤"
         ends = "–" if figure["low"] is None else f"{figure['low']:.4g} … {_end(figure['high'])}"
@@ -65,6 +78,29 @@ def _end(number: float | None) -> str:
     return "∞" if number is None else f"{number:.4g}"
 
 
+def traffic_table(body: Mapping[str, Any]) -> str:
+    """What the gate did to each kind of traffic, of the first seed, as a Markdown table."""
+    seed = body["seeds"][0]
+    lines = [
+        "| traffic | right, no gate | accepted | restored | abstained | accepted right "
+        "| help : harm |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in body["table"]:
+        name = _TRAFFIC.get(row["traffic"], row["traffic"].removeprefix("family "))
+        shown = row["traffic"] in _TRAFFIC or row["traffic"].startswith("family ")
+        if row["seed"] != seed or not shown:
+            continue
+        name += " (held out)" if row["held_out"] else ""
+        right = "–" if row["selective_risk"] is None else f"{1 - row['selective_risk']:.1%}"
+        lines.append(
+            f"| {name} | {row['accuracy_no_gate']:.1%} | {row['coverage']:.1%} "
+            f"| {row['restored_share']:.1%} | {1 - row['coverage']:.1%} | {right} "
+            f"| {row['help']} : {row['harm']} |"
+        )
+    return "\n".join(lines)
+
+
 def described(body: Mapping[str, Any]) -> str:
     """Command, date, machine and data of a result in one sentence."""
     data, seeds = body["data"], ", ".join(map(str, body["seeds"]))
@@ -76,29 +112,53 @@ def described(body: Mapping[str, Any]) -> str:
 
 def validation_page(results: Sequence[Mapping[str, Any]]) -> str:
     """The whole of ``docs/validation.md``."""
-    parts = [_HEAD]
+    parts = [_HEAD] if results else [_HEAD, _NOTHING_YET]
     for body in results:
         notes = [f"- `{f['name']}`: {f['note']}" for f in body["figures"] if f["note"]]
         parts.append(f"\n{described(body)}\n\n{figure_table(body)}\n\n" + "\n".join(notes) + "\n")
     return "".join([*parts, _TESTS])
 
 
-def with_figures(readme: str, body: Mapping[str, Any]) -> str:
-    """The README with the figures of benchmark ``demo`` between its two markers."""
-    before, _, rest = readme.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n{described(body)}\n\n{figure_table(body)}\n{END}{after}"
+def between(text: str, marker: str, content: str) -> str:
+    """The text with other content between ``<!-- marker: begin -->`` and its end.
+
+    Raises:
+        InputError: the two markers are not there, once each and in order.
+    """
+    begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    if text.count(begin) != 1 or text.count(end) != 1 or end not in rest:
+        raise InputError(f"expected the markers {begin} and {end}, once each and in this order")
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def with_figures(readme: str, body: Mapping[str, Any] | None) -> str:
+    """The README with both tables of benchmark ``demo``, or with the news that there are none."""
+    if body is None:
+        missing = "*Not measured yet: `python -m benchmarks.demo` writes these figures.*"
+        return between(between(readme, "table", missing), "figures", missing)
+    readme = between(readme, "table", traffic_table(body))
+    return between(readme, "figures", f"{described(body)}\n\n{figure_table(body)}")
+
+
+def documents(results: Path = RESULTS) -> dict[Path, str]:
+    """Every document that is written from results, and what it must say."""
+    bodies = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(results.glob("*.json"))
+    }
+    readme = ROOT / "README.md"
+    return {
+        ROOT / "docs" / "validation.md": validation_page(list(bodies.values())),
+        readme: with_figures(readme.read_text(encoding="utf-8"), bodies.get("demo")),
+    }
 
 
 def main() -> int:
     """Write both documents."""
-    paths = sorted(RESULTS.glob("*.json"))
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    (ROOT / "docs" / "validation.md").write_text(validation_page(results), encoding="utf-8")
-    readme = ROOT / "README.md"
-    for path, body in zip(paths, results, strict=True):
-        if path.stem == "demo":
-            readme.write_text(with_figures(readme.read_text(encoding="utf-8"), body), "utf-8")
+    for path, text in documents().items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 
