@@ -11,6 +11,16 @@ from gatekeeper.cli.options import add_command, add_run_options
 _EXAMPLE = """  gatekeeper demo
   gatekeeper demo --dataset digits --seed 1 --out runs/digits"""
 
+_QUICK_SHARES = {
+    "train": 0.48,
+    "validation": 0.03,
+    "fit": 0.12,
+    "calibrate": 0.1,
+    "certify": 0.15,
+    "test": 0.12,
+}
+_QUICK_TRAINING = {"epochs": 3, "batch_size": 32, "learning_rate": 0.1, "crop_padding_px": 0}
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Enter the command."""
@@ -61,7 +71,8 @@ def demo_recipe(dataset: str, seed: int, *, quick: bool = False) -> Any:  # noqa
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
     raw["seed"] = seed
     if quick:
-        raw["classifier"]["training"]["epochs"] = 3
+        raw["data"]["splits"] = dict(_QUICK_SHARES)
+        raw["classifier"]["training"] |= _QUICK_TRAINING
         raw["restorers"]["steps"] = 30
         raw["predictor"] |= {"members": 1, "epochs": 3, "hidden": 32, "looks_per_image": 2}
     recipe = parse_recipe(raw, source=str(path), folder=path.parent)
