@@ -184,6 +184,19 @@ class Calibrator(Protocol):
 
 
 @runtime_checkable
+class LogitScaler(Protocol):
+    """Turns logits into class probabilities that mean what they say."""
+
+    def fit(self, logits: FloatArray, labels: IntArray) -> Self:
+        """Learn from logits (N, K) and true classes (N,)."""
+        ...
+
+    def probabilities(self, logits: FloatArray) -> FloatArray:
+        """(N, K), rows sum to 1."""
+        ...
+
+
+@runtime_checkable
 class Corruption(Protocol):
     """A synthetic degradation with a name, families and five severities."""
 
