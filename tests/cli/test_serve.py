@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from gatekeeper import service
+
+
+def test_flags_come_before_the_environment(gatekeeper, fitted, monkeypatch):
+    seen = {}
+
+    def serve(load, settings):
+        seen["settings"], seen["classes"] = settings, load().class_names
+        return 0
+
+    monkeypatch.setattr(service, "serve", serve)
+    monkeypatch.setenv("GATEKEEPER_PORT", "9000")
+    monkeypatch.setenv("GATEKEEPER_MAX_CONCURRENT", "3")
+    assert gatekeeper("serve", fitted.bundle, "--host", "::1").code == 0
+    settings = seen["settings"]
+    assert (settings.host, settings.port, settings.max_concurrent) == ("::1", 9000, 3)
+    assert seen["classes"] == tuple(str(digit) for digit in range(10))
+    assert gatekeeper("serve", fitted.bundle, "--port", "0").code == 0
+    assert (seen["settings"].host, seen["settings"].port) == ("127.0.0.1", 0)
+
+
+def test_the_exit_code_is_that_of_the_service(gatekeeper, fitted, monkeypatch):
+    monkeypatch.setattr(service, "serve", lambda load, settings: 2)
+    assert gatekeeper("serve", fitted.bundle).code == 2
