@@ -43,7 +43,7 @@ def check_golden(directory: Path) -> None:
         directory: The bundle.
 
     Raises:
-        BundleError: the bundle has no golden set, or decides an image differently: another label
+        BundleError: the bundle has no golden set or an incomplete one, or decides an image differently: another label
             or action, or a reliability that is off by more than 0.001.
     """
     gatekeeper = Gatekeeper.load(directory)
@@ -55,6 +55,11 @@ def check_golden(directory: Path) -> None:
         raise BundleError(
             f"expected a golden set in {directory}, got none that can be read ({error}): fit again"
         ) from error
+    if not 0 < len(pixels) == len(expected):
+        raise BundleError(
+            f"expected a decision for each golden image of {directory}, got {len(pixels)} golden "
+            f"images and {len(expected)} decisions: fit again"
+        )
     for row, decision in enumerate(_decide(gatekeeper, pixels)):
         got, wanted = _essence(decision), expected[row]
         off = abs(got.pop("reliability") - wanted.pop("reliability"))
