@@ -43,8 +43,8 @@ def check_golden(directory: Path) -> None:
         directory: The bundle.
 
     Raises:
-        BundleError: the bundle has no golden set or an incomplete one, or decides an image differently: another label
-            or action, or a reliability that is off by more than 0.001.
+        BundleError: the bundle has no golden set or an incomplete one, or decides an image
+            differently: another label or action, or a reliability that is off by more than 0.001.
     """
     gatekeeper = Gatekeeper.load(directory)
     gatekeeper.canary()
