@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _HEAD = """# What is verified, by which command, and what is not
 
-Written by `python -m benchmarks.validation` from `benchmarks/results/`; no number is typed by hand.
+Written by `python -m benchmarks.validation` from the results in `benchmarks/`; no number is typed.
 The value is the mean over the seeds unless the note says otherwise, and each interval is the mean
 of the seeds' own 95 % intervals (where there is no such interval, the least and the largest seed).
 A figure holds if the judged number meets the target that was written down beforehand; judged is the
