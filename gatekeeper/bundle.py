@@ -16,9 +16,9 @@ from typing import Any, cast
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file as save_tensors
+from safetensors.torch import save as tensor_bytes
 
 from gatekeeper.calibrators import CALIBRATORS
 from gatekeeper.classifiers import build_classifier
@@ -146,7 +146,8 @@ def save_bundle(
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for prefix, part in _stateful(fitted).items():
         arrays |= {f"{prefix}/{name}": np.asarray(a, order="C") for name, a in part.items()}
-    save_file(arrays, unfinished / _ARRAYS_FILE)
+    # Bytes, because safetensors' own writer makes files that only their owner can read.
+    (unfinished / _ARRAYS_FILE).write_bytes(save(arrays))
     body = {
         "schema_version": SCHEMA_VERSION,
         "name": fitted.name,
@@ -201,7 +202,7 @@ def _name_of(calibrator: Calibrator) -> str:
 def _config(restorer: Restorer, directory: Path) -> dict[str, Any]:
     if not isinstance(restorer, AutoencoderRestorer):
         return {}
-    save_tensors(restorer.state(), directory / _AUTOENCODER_FILE)
+    (directory / _AUTOENCODER_FILE).write_bytes(tensor_bytes(restorer.state()))
     return {"config": restorer.config()}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from gatekeeper.errors import DataError, InputError
@@ -65,7 +65,8 @@ def save_safetensors(state: Mapping[str, Tensor], path: Path | str) -> None:
     # Clones, because the format refuses tensors that share memory (tied weights).
     plain = {name: _plain(state[name]).clone() for name in sorted(state)}
     unfinished = path.with_name(f"{path.name}.part")
-    save_file(plain, unfinished)
+    # Bytes, because safetensors' own writer makes files that only their owner can read.
+    unfinished.write_bytes(save(plain))
     unfinished.replace(path)
 
 

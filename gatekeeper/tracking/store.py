@@ -28,6 +28,7 @@ _QUIET = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # alembic follows it
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to --json
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a registry that is down is told within seconds
     "MLFLOW_UV_AUTO_DETECT": "false",  # else a uv project in the cwd is copied into the model
 }
 _SERVED_SCHEMES = ("http", "https", "databricks", "databricks-uc", "uc")
@@ -79,6 +80,8 @@ class TrackingStore:
     def shown_uri(self) -> str:
         """The URI without user name and password, fit for messages."""
         parts = urlsplit(self.uri)
+        if "@" not in parts.netloc:
+            return self.uri
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     @contextmanager
