@@ -24,7 +24,7 @@ from gatekeeper.images import load_dataset
 ROOT = Path(__file__).resolve().parents[1]
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME = re.compile(r"# ([\w.-]+\.\w+)\n")
-_PER_CLASS = 30
+_PER_CLASS = 32
 
 
 @dataclass(frozen=True)
