@@ -53,6 +53,7 @@ from gatekeeper.training import classifier_steps, train_restorer, train_small_cl
 from gatekeeper.types import BoolArray, IntArray
 
 _GOLDEN_IMAGES = 16
+_TEST_SHARE = 0.2  # where a data set has no official test part
 _VERSIONED = ("vision-gatekeeper", "torch", "timm", "numpy", "scikit-learn", "mlflow")
 
 Announce = Callable[[str], None]
@@ -180,13 +181,22 @@ def run(
 
 
 def _sizes(recipe: Recipe, data: Dataset) -> Mapping[str, int | float]:
+    """Images per split; shares become counts, rounded down so that they cannot ask for too many."""
     sizes = recipe.data.splits.given()
-    if "test" not in sizes and not len(data.test_index):
-        sizes["test"] = 0.2
-        rest = sum(size for name, size in sizes.items() if name != "test")
-        if all(isinstance(size, float) for size in sizes.values()) and rest > 0.8:
-            sizes = {n: s if n == "test" else 0.8 * s / rest for n, s in sizes.items()}
-    return sizes
+    if not len(data.test_index) and "test" not in sizes:
+        rest = sum(size for size in sizes.values() if isinstance(size, float))
+        shrunk = min(1.0, (1.0 - _TEST_SHARE) / rest) if rest else 1.0
+        sizes = {n: s * shrunk if isinstance(s, float) else s for n, s in sizes.items()}
+        sizes["test"] = _TEST_SHARE
+    official = np.unique(data.digests[data.test_index])
+    n_pool = len(np.setdiff1d(data.digests, official))
+    # The small addend keeps a share that means a whole number from losing one to float error.
+    return {
+        name: size
+        if isinstance(size, int)
+        else int(size * (len(official) if name == "test" and len(official) else n_pool) + 1e-9)
+        for name, size in sizes.items()
+    }
 
 
 def _classifier(

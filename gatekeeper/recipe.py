@@ -59,9 +59,18 @@ class DataRecipe(_Strict):
 
 
 class ClassifierTraining(_Strict):
-    """Schedule by which the demo trains its small classifier; flips and crops only."""
+    """Schedule by which the demo trains its small classifier; flips and crops only.
+
+    Attributes:
+        epochs: Passes over *train*; more where they would not make ``min_steps``.
+        batch_size: Images per step.
+        learning_rate: Peak of the one-cycle schedule.
+        crop_padding_px: Zeros around an image before a random crop of its own size.
+        min_steps: Least optimiser steps, for small data sets.
+    """
 
     epochs: int = Field(default=7, ge=1)
+    min_steps: int = Field(default=600, ge=1)
     batch_size: int = Field(default=128, ge=2)
     learning_rate: float = Field(default=0.2, gt=0)
     crop_padding_px: int = Field(default=4, ge=0)

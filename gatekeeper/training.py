@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,15 @@ def channel_statistics(data: Dataset, positions: IntArray) -> ChannelStatistics:
 
 def classifier_steps(options: ClassifierTraining, n_images: int) -> int:
     """How many optimiser steps the training takes."""
-    return options.epochs * max(1, n_images // options.batch_size)
+    return _epochs(options, n_images) * _batches(options, n_images)
+
+
+def _batches(options: ClassifierTraining, n_images: int) -> int:
+    return max(1, n_images // options.batch_size)
+
+
+def _epochs(options: ClassifierTraining, n_images: int) -> int:
+    return max(options.epochs, math.ceil(options.min_steps / _batches(options, n_images)))
 
 
 def train_small_classifier(
@@ -92,9 +101,9 @@ def train_small_classifier(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, options.learning_rate, total_steps=n_steps + 1, pct_start=0.25
         )
-        for _ in range(options.epochs):
+        for _ in range(_epochs(options, len(splits.train))):
             order = torch.randperm(len(splits.train)).numpy()
-            for batch in np.array_split(order, max(1, n_steps // options.epochs)):
+            for batch in np.array_split(order, _batches(options, len(splits.train))):
                 rows = splits.train[batch]
                 images = flipped_and_cropped(data.batch(rows), options.crop_padding_px)
                 inputs = ((images - mean) / std).to(device, memory_format=torch.channels_last)

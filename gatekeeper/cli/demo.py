@@ -19,7 +19,19 @@ _QUICK_SHARES = {
     "certify": 0.15,
     "test": 0.12,
 }
-_QUICK_TRAINING = {"epochs": 3, "batch_size": 32, "learning_rate": 0.1, "crop_padding_px": 0}
+_QUICK_TRAINING = {
+    "epochs": 3,
+    "min_steps": 1,
+    "batch_size": 32,
+    "learning_rate": 0.1,
+    "crop_padding_px": 0,
+}
+    "min_steps": 1,
+    "epochs": 3,
+    "batch_size": 32,
+    "learning_rate": 0.1,
+    "crop_padding_px": 0,
+}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -32,6 +32,7 @@ certify = 0.2
 test = 0.1
 [classifier.training]
 epochs = 4
+min_steps = 1
 batch_size = 32
 learning_rate = 0.1
 crop_padding_px = 0
