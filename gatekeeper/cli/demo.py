@@ -26,12 +26,6 @@ _QUICK_TRAINING = {
     "learning_rate": 0.1,
     "crop_padding_px": 0,
 }
-    "min_steps": 1,
-    "epochs": 3,
-    "batch_size": 32,
-    "learning_rate": 0.1,
-    "crop_padding_px": 0,
-}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
