@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from gatekeeper import demonstration
@@ -97,25 +99,33 @@ def test_a_command_can_be_pasted():
     assert reproduce(["fit", "my recipe.toml"]) == "gatekeeper fit 'my recipe.toml'"
 
 
+class _Asked:
+    """A recipe that asks for these sizes and nothing else."""
+
+    def __init__(self, sizes):
+        self.data = SimpleNamespace(splits=SimpleNamespace(given=lambda: dict(sizes)))
+
+
+def _images(n, official):
+    digests = np.array([f"{i:04d}" for i in range(n)])
+    return SimpleNamespace(digests=digests, test_index=np.arange(n - official, n))
+
+
 @pytest.mark.parametrize(
     ("official", "given", "expected"),
     [
-        (True, {"train": 0.6, "certify": 0.4}, {"train": 0.6, "certify": 0.4}),
-        (False, {"train": 0.6, "certify": 0.4}, {"train": 0.48, "certify": 0.32, "test": 0.2}),
-        (False, {"train": 0.5, "certify": 0.2}, {"train": 0.5, "certify": 0.2, "test": 0.2}),
-        (False, {"train": 60, "certify": 40}, {"train": 60, "certify": 40, "test": 0.2}),
-        (False, {"train": 0.6, "test": 0.3}, {"train": 0.6, "test": 0.3}),
+        (20, {"train": 0.6, "certify": 0.4}, {"train": 48, "certify": 32}),
+        (0, {"train": 0.6, "certify": 0.4}, {"train": 48, "certify": 32, "test": 20}),
+        (0, {"train": 0.5, "certify": 0.2}, {"train": 50, "certify": 20, "test": 20}),
+        (0, {"train": 60, "certify": 40}, {"train": 60, "certify": 40, "test": 20}),
+        (0, {"train": 0.6, "test": 0.3}, {"train": 60, "test": 30}),
     ],
 )
 def test_test_images_are_set_aside_where_there_is_no_official_part(official, given, expected):
-    class Asked:
-        class data:  # noqa: N801
-            class splits:  # noqa: N801
-                given = staticmethod(lambda: dict(given_sizes))
+    assert demonstration._sizes(_Asked(given), _images(100, official)) == expected
 
-    given_sizes = given
 
-    class Data:
-        test_index = [1] if official else []
-
-    assert demonstration._sizes(Asked, Data) == pytest.approx(expected)
+@pytest.mark.parametrize("n", [7, 99, 300, 301, 4999])
+def test_shares_that_make_a_whole_never_ask_for_more_than_there_is(n):
+    shares = {"train": 0.4, "fit": 0.2667, "calibrate": 0.1333, "certify": 0.2}
+    assert sum(demonstration._sizes(_Asked(shares), _images(n, 0)).values()) <= n
