@@ -49,7 +49,7 @@ from gatekeeper.recipe import Recipe
 from gatekeeper.report import CurvePoints, GalleryItem, ReportContent, write_report
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.tracking import LoggedVersion, Registry, TrackingStore, log_fit
-from gatekeeper.training import classifier_steps, train_restorer, train_small_classifier
+from gatekeeper.training import classifier_steps, train_classifier, train_restorer
 from gatekeeper.types import BoolArray, IntArray
 
 _GOLDEN_IMAGES = 16
@@ -205,7 +205,7 @@ def _classifier(
     training = recipe.classifier.training
     if training is not None:
         progress.start("train: classifier", classifier_steps(training, len(splits.train)))
-        spec = train_small_classifier(
+        spec = train_classifier(
             data,
             splits,
             training,

@@ -67,6 +67,8 @@ class ClassifierTraining(_Strict):
         learning_rate: Peak of the one-cycle schedule.
         crop_padding_px: Zeros around an image before a random crop of its own size.
         min_steps: Least optimiser steps, for small data sets.
+        weight_decay: Of SGD.
+        bf16: Compute in bfloat16 while training; weights and served answers stay float32.
     """
 
     epochs: int = Field(default=7, ge=1)
@@ -74,6 +76,8 @@ class ClassifierTraining(_Strict):
     batch_size: int = Field(default=128, ge=2)
     learning_rate: float = Field(default=0.2, gt=0)
     crop_padding_px: int = Field(default=4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    bf16: bool = False
 
 
 class ClassifierRecipe(_Strict):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gatekeeper.classifiers.module import ModuleClassifier
     from gatekeeper.classifiers.onnx import OnnxClassifier
     from gatekeeper.classifiers.preprocessing import Preprocessing
-    from gatekeeper.classifiers.timm import TimmClassifier, small_resnet
+    from gatekeeper.classifiers.timm import TimmClassifier, small_resnet, untrained_network
     from gatekeeper.classifiers.weights import (
         import_weights,
         load_safetensors,
@@ -39,6 +39,7 @@ __all__ = [
     "save_safetensors",
     "small_resnet",
     "state_digest",
+    "untrained_network",
 ]
 
 CLASSIFIERS: dict[str, str] = {
@@ -57,6 +58,7 @@ _HOME_OF = {
     "save_safetensors": "gatekeeper.classifiers.weights",
     "small_resnet": "gatekeeper.classifiers.timm",
     "state_digest": "gatekeeper.classifiers.weights",
+    "untrained_network": "gatekeeper.classifiers.timm",
 }
 
 

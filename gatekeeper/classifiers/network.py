@@ -185,13 +185,13 @@ class TorchClassifier(ABC):
 
 
 @contextmanager
-def own_randomness() -> Iterator[None]:
+def own_randomness(seed: int = 0) -> Iterator[None]:
     """Draw initial weights from a fixed seed, and leave the caller's generator where it was.
 
     A network that is built twice is then the same network, with the same digest.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         yield
 
 

@@ -79,7 +79,7 @@ class TimmClassifier(TorchClassifier):
     ) -> None:
         options = dict(kwargs or {})
         declared = {key: options.pop(key) for key in _DECLARABLE if key in options}
-        network = _create(name, len(checked_class_names(class_names)), options)
+        network = untrained_network(name, len(checked_class_names(class_names)), options)
         if checkpoint is not None:
             load_into(network, checkpoint)
         self._stages = _stages(network)
@@ -156,7 +156,20 @@ def small_resnet(
     return network
 
 
-def _create(name: str, n_classes: int, options: Mapping[str, Any]) -> nn.Module:
+def untrained_network(
+    name: str, n_classes: int, options: Mapping[str, Any], *, seed: int = 0
+) -> nn.Module:
+    """A timm network with seeded initial weights; nothing is downloaded.
+
+    Args:
+        name: A timm architecture, or ``"gatekeeper_small_resnet"`` (:func:`small_resnet`).
+        n_classes: Number of classes K.
+        options: Options of the architecture.
+        seed: Of the initial weights.
+
+    Raises:
+        InputError: the architecture or an option is unknown or refused.
+    """
     refused = sorted(_REFUSED & options.keys())
     if refused:
         raise InputError(
@@ -169,7 +182,7 @@ def _create(name: str, n_classes: int, options: Mapping[str, Any]) -> nn.Module:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise InputError(f"expected a timm architecture, got {name!r}{hint}")
     try:
-        with own_randomness():
+        with own_randomness(seed):
             if name == SMALL_RESNET:
                 return small_resnet(n_classes, **options)
             return timm.create_model(name, pretrained=False, num_classes=n_classes, **options)

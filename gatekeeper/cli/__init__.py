@@ -12,12 +12,12 @@ import traceback
 from collections.abc import Sequence
 
 from gatekeeper import __version__
-from gatekeeper.cli import data, decide, demo, doctor, fit, registry, serve
+from gatekeeper.cli import data, decide, demo, doctor, fit, registry, serve, train
 from gatekeeper.errors import GatekeeperError
 
 __all__ = ["main"]
 
-_COMMANDS = (demo, fit, decide, serve, registry, data, doctor)
+_COMMANDS = (demo, fit, train, decide, serve, registry, data, doctor)
 
 _INTERNAL = 3
 _BAD = 2

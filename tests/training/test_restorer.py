@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import gatekeeper.training as training
+import gatekeeper.training.restorer as training
 from gatekeeper.errors import RecipeError
 from gatekeeper.images import Dataset
 from gatekeeper.recipe import ClassifierTraining, Recipe, parse_recipe
@@ -17,7 +17,7 @@ from gatekeeper.training import (
     channel_statistics,
     flipped_and_cropped,
     train_restorer,
-    train_small_classifier,
+    train_classifier,
 )
 from tests import small_gate
 
@@ -76,7 +76,7 @@ def test_without_a_corruption_there_is_nothing_to_train(data) -> None:
 
 def test_the_classifier_sees_train_only(data, tmp_path: Path) -> None:
     parts = small_gate.splits()
-    spec = train_small_classifier(
+    spec = train_classifier(
         data, parts, ClassifierTraining(epochs=1, batch_size=750),
         weights=tmp_path / "w.safetensors",
         seed=0,

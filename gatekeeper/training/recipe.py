@@ -1,0 +1,67 @@
+"""A training recipe: the TOML file that says which network is trained, on what, and how."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gatekeeper.errors import RecipeError
+from gatekeeper.recipe import ClassifierTraining, DataRecipe
+
+
+class TrainingRecipe(BaseModel):
+    """What ``gatekeeper train`` follows.
+
+    Attributes:
+        id: Name of the record; its folder below ``models/``.
+        kind: What is trained.
+        seed: Of initial weights, order, flips and crops; also of the splits.
+        data: Which images; *train* is learned from, *validation* is watched.
+        architecture: A timm architecture, or ``gatekeeper_small_resnet``.
+        kwargs: Options of the architecture.
+        size: Height and width of the network's input; the images' own by default.
+        training: Schedule.
+        terms: What the data's terms mean for the weights, for the card.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    kind: Literal["classifier"] = "classifier"
+    seed: int = Field(default=0, ge=0)
+    data: DataRecipe
+    architecture: str
+    kwargs: dict[str, Any] = {}
+    size: tuple[int, int] | None = None
+    training: ClassifierTraining = ClassifierTraining()
+    terms: str = ""
+
+
+def load_training_recipe(path: Path) -> TrainingRecipe:
+    """Read a training recipe.
+
+    Args:
+        path: A TOML file.
+
+    Raises:
+        RecipeError: the file is missing, is not TOML, or says something that cannot be followed;
+            the message names the key.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"expected a training recipe at {path}, got no such file") from error
+    except (IsADirectoryError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"expected a TOML file at {path}, got something else: {error}") from error
+    try:
+        return TrainingRecipe.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise RecipeError(f"{path} cannot be followed: {problems}") from error
