@@ -1,4 +1,4 @@
-"""The certificate: exact arithmetic, stopping at the first failure, and the guarantee itself."""
+"""The walk: where it starts, that it stops at the first failure, and the guarantee itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from gatekeeper.errors import InputError
@@ -15,46 +13,10 @@ from gatekeeper.risk_control import (
     ThresholdPath,
     binomial_tail,
     fixed_sequence_test,
-    holm,
     min_accepted_to_certify,
     risk_upper_bound,
     starting_point,
 )
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 1), (0, 59), (3, 100), (100, 100), (480, 10_000)])
-def test_tail_is_the_binomial_one(k, n):
-    assert binomial_tail(k, n, 0.05) == pytest.approx(stats.binom.cdf(k, n, 0.05), rel=1e-9)
-
-
-def test_tail_of_nothing_accepted_is_no_evidence():
-    assert binomial_tail(0, 0, 0.05) == 1.0
-    assert risk_upper_bound(0, 0) == 1.0
-
-
-@given(
-    st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
-    st.floats(0.01, 0.5),
-    st.sampled_from([0.9, 0.95, 0.99]),
-)
-def test_the_bound_is_below_the_target_exactly_where_the_tail_is_small(counts, target, level):
-    margin = risk_upper_bound(*counts, level) - target
-    if abs(margin) > 1e-9:
-        assert (margin < 0) == (binomial_tail(*counts, target) <= 1 - level)
-
-
-@pytest.mark.parametrize("target", [0.001, 0.01, 0.05, 0.1, 0.5, 0.95, 0.99])
-@pytest.mark.parametrize("level", [0.01, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999])
-def test_min_accepted_is_the_smallest_that_certifies(target, level):
-    n = min_accepted_to_certify(target, level)
-    test = {"target_risk": target, "confidence_level": level}
-    assert fixed_sequence_test([0], [n], **test).certified
-    assert not fixed_sequence_test([0], [n - 1], **test).certified
-
-
-def test_min_accepted_by_hand():
-    assert min_accepted_to_certify(0.05, 0.95) == 59
-    assert min_accepted_to_certify(0.01, 0.99) == 459
 
 
 def test_starting_point_is_the_smallest_tail_and_the_first_of_equals():
@@ -129,83 +91,6 @@ def test_promises_that_mean_nothing_are_refused(target, level):
         fixed_sequence_test([0], [100], target_risk=target, confidence_level=level)
     with pytest.raises(InputError):
         min_accepted_to_certify(target, level)
-
-
-def test_holm_by_hand():
-    # Sorted .005, .01, .03, .04 against .05/4, .05/3, .05/2, .05: the third stops it.
-    assert holm([0.01, 0.04, 0.03, 0.005], 0.95).tolist() == [True, False, False, True]
-    assert holm([0.04], 0.95).tolist() == [True]
-    assert holm([0.2, 0.001], 0.95).tolist() == [False, True]
-    # .02 exceeds .05/3 and needs only .05/2, once .01 is out of the way: more than Bonferroni.
-    assert holm([0.01, 0.02, 0.9], 0.95).tolist() == [True, True, False]
-    # A later one below its own limit does not count once an earlier one failed.
-    assert holm([0.026, 0.03], 0.95).tolist() == [False, False]
-
-
-@given(
-    st.lists(st.floats(0, 1) | st.floats(0, 0.1), min_size=1, max_size=8),
-    st.sampled_from([0.9, 0.99]),
-)
-def test_holm_agrees_with_its_definition_and_lies_between_bonferroni_and_nothing(p_values, level):
-    refuted = holm(p_values, level)
-    p = np.array(p_values)
-    expected = []
-    for own in p:
-        at_or_below = np.unique(p[p <= own])
-        expected.append(
-            all(q <= (1 - level) / (len(p) - np.count_nonzero(p < q)) for q in at_or_below)
-        )
-    # Equal p-values share the strictest limit in the definition; the step-down may refute the
-    # rest of a tie only if it refuted its first, so both agree.
-    assert refuted.tolist() == expected
-    assert np.all(refuted[p <= (1 - level) / len(p)])
-    assert not np.any(refuted[p > 1 - level])
-
-
-def test_holm_keeps_the_familywise_level():
-    rng = np.random.default_rng(0)
-    false = sum(holm(rng.random(5), 0.9).any() for _ in range(1000))
-    assert 60 <= false <= stats.binom.ppf(0.99, 1000, 0.1)
-
-
-@pytest.mark.parametrize("p_values", [[], [[0.1]], [1.2], [-0.1], [float("nan")]])
-def test_holm_refuses_what_is_no_p_value(p_values):
-    with pytest.raises(InputError, match="p_values"):
-        holm(p_values, 0.95)
-
-
-def test_path_is_a_locked_copy():
-    raw = np.array([0.9, 0.5])
-    path = ThresholdPath(raw=raw, restored=np.array([0.95, 0.95]))
-    raw[0] = 0.1
-    assert path.raw.tolist() == [0.9, 0.5]
-    with pytest.raises(ValueError, match="read-only"):
-        path.raw[0] = 0.1
-    assert len(path) == 2
-
-
-def test_path_can_start_later():
-    path = ThresholdPath(raw=[0.9, 0.8, 0.7], restored=[2.0, 0.9, 0.9]).starting_at(1)
-    assert (path.raw.tolist(), path.restored.tolist()) == ([0.8, 0.7], [0.9, 0.9])
-    for outside in (-1, 2):
-        with pytest.raises(InputError, match="step"):
-            path.starting_at(outside)
-
-
-@pytest.mark.parametrize(
-    ("raw", "restored", "message"),
-    [
-        ([0.5, 0.6], [0.9, 0.9], "raw thresholds .* 0.5 to 0.6 at step 1"),
-        ([0.9, 0.9], [0.5, 0.6], "restored thresholds"),
-        ([0.9], [0.9, 0.8], "as many raw as restored"),
-        ([], [], "M at least 1"),
-        ([0.9, -0.1], [0.9, 0.9], "at least 0"),
-        ([0.9, np.nan], [0.9, 0.9], "at least 0"),
-    ],
-)
-def test_paths_that_are_none_are_refused(raw, restored, message):
-    with pytest.raises(InputError, match=message):
-        ThresholdPath(raw=np.array(raw), restored=np.array(restored))
 
 
 # --- the guarantee, by simulation -----------------------------------------------------------
