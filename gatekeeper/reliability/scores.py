@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from gatekeeper.errors import InputError
 from gatekeeper.protocols import Evidence
+from gatekeeper.reliability.inputs import Float64Array, label_array, logits_array
 from gatekeeper.types import FloatArray, IntArray
 
-Float64Array = npt.NDArray[np.float64]
+_GEN_POWER = 0.1
+_GEN_CLASSES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,8 @@ class SingleScore:
         Raises:
             InputError: B is 0, shapes differ, a label is no class, or as :meth:`score`.
         """
-        if len(evidence) == 0:
-            raise InputError("a predictor needs at least 1 look to learn from, got 0")
-        n_classes = self._logits(evidence).shape[1]
-        truth = np.asarray(labels)
-        if truth.shape != (len(evidence),) or truth.dtype.kind not in "iu":
-            raise InputError(
-                f"labels must be integers of shape ({len(evidence)},), one per look, "
-                f"got {truth.dtype} of shape {truth.shape}"
-            )
-        if truth.min() < 0 or truth.max() >= n_classes:
-            raise InputError(
-                f"labels must lie in 0…{n_classes - 1}, got {truth.min()} to {truth.max()}"
-            )
+        logits = self._logits(evidence)
+        label_array(labels, n=len(logits), n_classes=logits.shape[1])
         return self
 
     def score(self, evidence: Evidence) -> FloatArray:
@@ -82,18 +72,7 @@ class SingleScore:
                 "it reads (the energy of any log-probabilities is 0); use max_softmax, margin or "
                 "entropy for this classifier"
             )
-        values = np.asarray(evidence.logits, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] < 2:
-            raise InputError(f"logits must have shape (B, K) with K at least 2, got {values.shape}")
-        good = np.isfinite(values)
-        if evidence.logits_kind == "log_probabilities":
-            good |= np.isneginf(values) & good.any(axis=1, keepdims=True)
-        if not good.all():
-            raise InputError(
-                f"logits must be finite, got {np.count_nonzero(~good)} NaN or infinite of "
-                f"{values.size}; look at the classifier"
-            )
-        return values
+        return logits_array(evidence)
 
 
 def max_softmax(logits: Float64Array) -> Float64Array:
@@ -169,9 +148,60 @@ def max_logit(logits: Float64Array) -> Float64Array:
     return logits.max(axis=1)  # type: ignore[no-any-return]
 
 
+def gen(logits: Float64Array) -> Float64Array:
+    """Minus the generalised entropy Σ pᵞ (1 − p)ᵞ, γ = 0.1, of the 100 likeliest classes.
+
+    The small power weighs the many unlikely classes up: it reads how far the tail is from empty.
+
+    Args:
+        logits: Shape (B, K), logits or log-probabilities.
+
+    Returns:
+        Shape (B,), in [−min(K, 100) / 4⁰·¹, 0]; 0 where one class has probability 1.
+
+    Source:
+        Liu, Lochman & Zach 2023, "GEN: Pushing the limits of softmax-based out-of-distribution
+        detection" (CVPR), with their γ and number of classes.
+    """
+    probabilities = special.softmax(logits, axis=1)
+    spread = np.sort(probabilities * _complements(probabilities), axis=1)
+    # The terms rise and fall with p (1 − p): the likeliest 100 classes have the 100 largest.
+    return -np.power(spread[:, -_GEN_CLASSES:], _GEN_POWER).sum(axis=1)  # type: ignore[no-any-return]
+
+
+def doctor(logits: Float64Array) -> Float64Array:
+    """Minus the odds that two draws from the class probabilities differ: −(1 − g) / g, g = Σ p².
+
+    Args:
+        logits: Shape (B, K), logits or log-probabilities.
+
+    Returns:
+        Shape (B,), in [−(K − 1), 0].
+
+    Source:
+        Granese et al. 2021, "DOCTOR: A simple method for detecting misclassification errors"
+        (arXiv:2106.02395), discriminator α. Their β orders as :func:`max_softmax` does.
+    """
+    probabilities = special.softmax(logits, axis=1)
+    differ = (probabilities * _complements(probabilities)).sum(axis=1)
+    return -differ / np.square(probabilities).sum(axis=1)  # type: ignore[no-any-return]
+
+
+def _complements(probabilities: Float64Array) -> Float64Array:
+    """1 − p, shape (B, K); the likeliest class's is summed from the others, to keep its digits."""
+    complements = 1.0 - probabilities
+    rows, answers = np.arange(len(probabilities)), np.argmax(probabilities, axis=1)
+    others = probabilities.copy()
+    others[rows, answers] = 0.0
+    complements[rows, answers] = others.sum(axis=1)
+    return complements
+
+
 SINGLE_SCORES: dict[str, SingleScore] = {
+    "doctor": SingleScore("doctor", doctor),
     "energy": SingleScore("energy", energy, needs_logits=True),
     "entropy": SingleScore("entropy", entropy),
+    "gen": SingleScore("gen", gen),
     "margin": SingleScore("margin", margin),
     "max_logit": SingleScore("max_logit", max_logit, needs_logits=True),
     "max_softmax": SingleScore("max_softmax", max_softmax),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -11,7 +14,7 @@ from gatekeeper.protocols import Evidence
 from gatekeeper.reliability import SINGLE_SCORES
 from tests.contracts.predictor import PredictorContract, looks
 
-OF_PROBABILITIES = ("entropy", "margin", "max_softmax")
+OF_PROBABILITIES = ("doctor", "entropy", "gen", "margin", "max_softmax")
 OF_LOGITS = ("energy", "max_logit")
 
 
@@ -59,6 +62,13 @@ def test_values_by_hand():
             -1.5 * np.log(2.0),
             -np.log(3.0),
         ],
+        # Σ p² = 30/64, 3/8 and 1/3.
+        "doctor": [-34 / 30, -5 / 3, -2.0],
+        "gen": [
+            -((7 / 64) ** 0.1 + (12 / 64) ** 0.1 + (15 / 64) ** 0.1),
+            -(2 * (3 / 16) ** 0.1 + (1 / 4) ** 0.1),
+            -3 * (2 / 9) ** 0.1,
+        ],
         "energy": np.log([8.0, 16.0, 9.0]),
         "max_logit": np.log([5.0, 8.0, 3.0]),
     }
@@ -74,11 +84,36 @@ def test_values_against_scipy(rng):
     first, second = -np.partition(-p, 1, axis=1)[:, :2].T
     for name, values in {
         "max_softmax": p.max(axis=1),
+        "doctor": 1.0 - 1.0 / np.square(p).sum(axis=1),
         "margin": first - second,
         "entropy": -stats.entropy(p, axis=1),
         "energy": special.logsumexp(logits, axis=1),
     }.items():
         np.testing.assert_allclose(SINGLE_SCORES[name].score(evidence), values, atol=1e-12)
+
+
+def test_values_of_pytorch_ood():
+    """Recorded by ``record_peer_scores.py``; they are computed in single precision there."""
+    record = json.loads(Path(__file__).with_name("peer_scores.json").read_text(encoding="utf-8"))
+    evidence = evidence_of(record["logits"])
+    for name, expected in record["scores"].items():
+        np.testing.assert_allclose(SINGLE_SCORES[name].score(evidence), expected, rtol=1e-6)
+
+
+def test_gen_reads_the_100_likeliest_classes(rng):
+    logits = rng.normal(0.0, 2.0, (20, 150))
+    p = np.sort(special.softmax(logits, axis=1), axis=1)[:, -100:]
+    expected = -((p * (1.0 - p)) ** 0.1).sum(axis=1)
+    np.testing.assert_allclose(SINGLE_SCORES["gen"].score(evidence_of(logits)), expected)
+    all_tie = SINGLE_SCORES["gen"].score(evidence_of(np.zeros((1, 150))))
+    assert all_tie == pytest.approx([-100 * (149 / 150**2) ** 0.1])
+
+
+def test_a_tiny_doubt_keeps_its_digits():
+    """1 − p = e^-50 is lost beside 1; Doctor and GEN still read it."""
+    scores = evidence_of([[50.0, 0.0]])
+    assert SINGLE_SCORES["doctor"].score(scores) == pytest.approx([-2.0 * np.exp(-50.0)])
+    assert SINGLE_SCORES["gen"].score(scores) == pytest.approx([-2.0 * np.exp(-5.0)])
 
 
 @pytest.mark.parametrize("name", sorted(SINGLE_SCORES))
@@ -91,7 +126,7 @@ def test_a_stronger_answer_scores_higher(name):
 @pytest.mark.parametrize("name", sorted(SINGLE_SCORES))
 def test_large_logits_are_finite(name):
     scores = SINGLE_SCORES[name].score(evidence_of(np.array([[3e4, -3e4]], dtype=np.float32)))
-    expected = 3e4 if name in OF_LOGITS else {"entropy": 0.0}.get(name, 1.0)
+    expected = 3e4 if name in OF_LOGITS else {"max_softmax": 1.0, "margin": 1.0}.get(name, 0.0)
     assert scores == pytest.approx([expected])
 
 
@@ -120,6 +155,8 @@ def test_a_probability_of_zero_is_allowed_where_declared():
     assert SINGLE_SCORES["max_softmax"].score(declared) == pytest.approx([1.0, 0.5])
     assert SINGLE_SCORES["margin"].score(declared) == pytest.approx([1.0, 0.0])
     assert SINGLE_SCORES["entropy"].score(declared) == pytest.approx([0.0, -np.log(2.0)])
+    assert SINGLE_SCORES["doctor"].score(declared) == pytest.approx([0.0, -1.0])
+    assert SINGLE_SCORES["gen"].score(declared) == pytest.approx([0.0, -2.0 / 4.0**0.1])
     with pytest.raises(InputError, match="got 1 NaN or infinite of 4"):
         SINGLE_SCORES["max_softmax"].score(evidence_of(logits))
 
