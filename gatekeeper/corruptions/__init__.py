@@ -7,57 +7,138 @@ fine family to its coarse group.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 
 from gatekeeper.corruptions.base import SEVERITIES, TabulatedCorruption, store_8_bit
-from gatekeeper.corruptions.blur import GaussianBlur
+from gatekeeper.corruptions.blur import DefocusBlur, GaussianBlur, MotionBlur, ZoomBlur
+from gatekeeper.corruptions.composition import Composition
+from gatekeeper.corruptions.digital import ElasticTransform, JpegCompression, Pixelate
 from gatekeeper.corruptions.geometric import HorizontalShift
-from gatekeeper.corruptions.noise import GaussianNoise, ImpulseNoise, PeriodicNoise, SpeckleNoise
-from gatekeeper.corruptions.tone import Contrast, Dark
+from gatekeeper.corruptions.glass import GlassBlur
+from gatekeeper.corruptions.noise import (
+    GaussianNoise,
+    ImpulseNoise,
+    PeriodicNoise,
+    PublishedGaussianNoise,
+    PublishedImpulseNoise,
+    PublishedSpeckleNoise,
+    ShotNoise,
+    SpeckleNoise,
+)
+from gatekeeper.corruptions.spatter import Spatter
+from gatekeeper.corruptions.tone import Brightness, Contrast, Dark, Saturate
+from gatekeeper.corruptions.weather import Fog, Frost, Snow
 from gatekeeper.errors import InputError
-from gatekeeper.protocols import Corruption
 
 __all__ = [
     "CORRUPTIONS",
     "GROUPS",
     "SEVERITIES",
+    "Composition",
     "TabulatedCorruption",
     "corruption",
+    "groups_of",
+    "names_in_group",
     "store_8_bit",
 ]
 
 CORRUPTIONS: dict[str, TabulatedCorruption] = {
+    "brightness": Brightness(),
     "contrast": Contrast(),
     "dark": Dark(),
+    "defocus_blur": DefocusBlur(),
+    "elastic_transform": ElasticTransform(),
+    "fog": Fog(),
+    "frost": Frost(),
     "gaussian": GaussianNoise(),
     "gaussian_blur": GaussianBlur(),
+    "gaussian_noise": PublishedGaussianNoise(),
+    "glass_blur": GlassBlur(),
     "horizontal_shift": HorizontalShift(),
     "impulse": ImpulseNoise(),
+    "impulse_noise": PublishedImpulseNoise(),
+    "jpeg_compression": JpegCompression(),
+    "motion_blur": MotionBlur(),
     "periodic": PeriodicNoise(),
+    "pixelate": Pixelate(),
+    "saturate": Saturate(),
+    "shot_noise": ShotNoise(),
+    "snow": Snow(),
+    "spatter": Spatter(),
     "speckle": SpeckleNoise(),
+    "speckle_noise": PublishedSpeckleNoise(),
+    "zoom_blur": ZoomBlur(),
 }
 
 GROUPS: dict[str, str] = {
+    "brightness": "tone and weather",
     "contrast": "tone and weather",
     "dark": "tone and weather",
+    "defocus_blur": "blur",
+    "elastic_transform": "digital",
+    "fog": "tone and weather",
+    "frost": "tone and weather",
     "gaussian": "noise",
     "gaussian_blur": "blur",
+    "glass_blur": "blur",
     "impulse": "noise",
+    "jpeg": "digital",
+    "motion_blur": "blur",
     "periodic": "noise",
+    "pixelate": "digital",
+    "saturate": "tone and weather",
     "shift": "geometric",
+    "shot": "noise",
+    "snow": "tone and weather",
+    "spatter": "tone and weather",
     "speckle": "noise",
+    "zoom_blur": "blur",
 }
 
 
-def corruption(name: str) -> Corruption:
-    """The corruption of that name.
+def corruption(name: str) -> TabulatedCorruption:
+    """The corruption of that name, or ``"first+second"`` for one after the other.
 
     Raises:
-        InputError: the name is unknown; the message lists near matches and all names.
+        InputError: the name, or a part of it, is unknown; the message lists near matches and all
+            names.
     """
-    if name not in CORRUPTIONS:
-        near = get_close_matches(name, CORRUPTIONS, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    if name in CORRUPTIONS:
+        return CORRUPTIONS[name]
+    parts = name.split("+")
+    if len(parts) == 2 and all(part in CORRUPTIONS for part in parts):
+        return _composed(*parts)
+    unknown = next((part for part in parts if part not in CORRUPTIONS), name)
+    near = get_close_matches(unknown, CORRUPTIONS, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise InputError(
+        f"expected one of the corruptions {', '.join(sorted(CORRUPTIONS))}, or two of them joined "
+        f"by +, got {name!r}{hint}"
+    )
+
+
+@cache
+def _composed(first: str, second: str) -> Composition:
+    return Composition(CORRUPTIONS[first], CORRUPTIONS[second])
+
+
+def groups_of(name: str) -> frozenset[str]:
+    """The groups of all families of the corruption of that name.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    return frozenset(GROUPS[family] for family in corruption(name).families)
+
+
+def names_in_group(group: str) -> tuple[str, ...]:
+    """Names in ``CORRUPTIONS`` with at least one family in the group, sorted.
+
+    Raises:
+        InputError: no family belongs to a group of that name.
+    """
+    if group not in GROUPS.values():
         raise InputError(
-            f"expected one of the corruptions {', '.join(sorted(CORRUPTIONS))}, got {name!r}{hint}"
+            f"expected one of the groups {', '.join(sorted(set(GROUPS.values())))}, got {group!r}"
         )
-    return CORRUPTIONS[name]
+    return tuple(sorted(name for name in CORRUPTIONS if group in groups_of(name)))

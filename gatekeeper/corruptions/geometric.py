@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -16,7 +14,7 @@ class HorizontalShift(TabulatedCorruption):
 
     name = "horizontal_shift"
     families = ("shift",)
-    levels: ClassVar = (1.0, 2.0, 3.0, 4.0, 6.0)
+    levels = (1.0, 2.0, 3.0, 4.0, 6.0)
     unit = "pixels"
 
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:

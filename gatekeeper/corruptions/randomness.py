@@ -51,6 +51,11 @@ def _low(words: Tensor) -> Tensor:
     return ((words >> 17) & 0x7FFFFF).float() * 2.0**-23 + 2.0**-24
 
 
+def _gauss(words: Tensor) -> Tensor:
+    radius = torch.sqrt(-2.0 * torch.log(_high(words)))
+    return radius * torch.cos(2.0 * math.pi * _low(words))
+
+
 def uniform(
     seeds: IntArray, n: int, *, stream: int = 0, device: torch.device | str = "cpu"
 ) -> Tensor:
@@ -63,6 +68,19 @@ def uniform(
         device: Where the draws are made; the values do not depend on it.
     """
     return _high(_words(seeds, n, stream, torch.device(device)))
+
+
+def normal(
+    seeds: IntArray, n: int, *, stream: int = 0, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Standard normal draws, shape (B, n), one row per seed; arguments as in :func:`uniform`."""
+    return _gauss(_words(seeds, n, stream, torch.device(device)))
+
+
+def derived_seeds(seeds: IntArray, stream: int) -> IntArray:
+    """Seeds of an independent stream of each seed, shape (B,): for the second of two steps."""
+    words: IntArray = _words(seeds, 1, stream, torch.device("cpu"))[:, 0].numpy()
+    return words
 
 
 def pixel_uniform(images: Tensor, seeds: IntArray, *, stream: int = 0) -> Tensor:
@@ -89,8 +107,6 @@ def _per_pixel(images: Tensor, seeds: IntArray, stream: int, *, normal: bool) ->
     grey = (images == images[:, :1]).flatten(1).all(dim=1)
     drawn = 1 if bool(grey.all()) else channels
     words = _words(seeds, drawn * height * width, stream, images.device)
-    draws = _high(words)
-    if normal:
-        draws = torch.sqrt(-2.0 * torch.log(draws)) * torch.cos(2.0 * math.pi * _low(words))
+    draws = _gauss(words) if normal else _high(words)
     draws = draws.reshape(batch, drawn, height, width).expand(batch, channels, height, width)
     return torch.where(grey[:, None, None, None], draws[:, :1], draws)

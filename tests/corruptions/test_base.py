@@ -20,8 +20,8 @@ TABLES = {
 }
 
 
-def test_severity_tables_are_the_declared_ones() -> None:
-    assert {name: corruption.levels for name, corruption in CORRUPTIONS.items()} == TABLES
+def test_the_demos_severity_tables_are_the_declared_ones() -> None:
+    assert {name: CORRUPTIONS[name].levels for name in TABLES} == TABLES
 
 
 def test_storing_clips_and_rounds() -> None:
@@ -50,9 +50,13 @@ def test_a_tabulated_level_equals_its_severity(corruption: TabulatedCorruption) 
         )
 
 
-@pytest.mark.parametrize("corruption", list(CORRUPTIONS.values()), ids=list(CORRUPTIONS))
-def test_grey_images_stay_grey(corruption: TabulatedCorruption) -> None:
-    corrupted = corruption(smooth_images(), severity=4, seeds=SEEDS)
+# These colour what is grey: a red tint, pale water and brown mud.
+COLOURING = {"saturate", "spatter"}
+
+
+@pytest.mark.parametrize("name", sorted(set(CORRUPTIONS) - COLOURING))
+def test_grey_images_stay_grey(name: str) -> None:
+    corrupted = CORRUPTIONS[name](smooth_images(), severity=4, seeds=SEEDS)
     for row in (0, 1):
         assert torch.equal(corrupted[row], corrupted[row, :1].expand(3, -1, -1))
 

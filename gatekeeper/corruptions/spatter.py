@@ -1,0 +1,142 @@
+"""Spatter: drops of water or splashes of mud on the lens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatekeeper.corruptions.base import RowCorruption, Rows, length_scale, spread
+from gatekeeper.corruptions.filtering import gaussian_blur, padded
+from gatekeeper.corruptions.randomness import normal
+from gatekeeper.types import IntArray
+
+_WATER = (175 / 255, 238 / 255, 238 / 255)
+_MUD = (63 / 255, 42 / 255, 20 / 255)
+_REACH_PX = 20
+_RELIEF = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))  # light from the upper left
+
+
+class Spatter(RowCorruption):
+    """Water (severities 1 to 3) or mud (4 and 5) where smoothed noise exceeds a threshold.
+
+    Water shines by its distance from the rim of its drop, in relief; mud covers.
+
+    Source:
+        Hendrycks, Dietterich 2019 (arXiv:1903.12261). Deviates: the rim of a drop is its outermost
+        pixels instead of the edges that a Canny detector finds; an image without a drop stays.
+    """
+
+    name = "spatter"
+    families = ("spatter",)
+    parameters = ("mean", "sigma", "blob_px", "threshold", "strength", "mud")
+    lengths = frozenset({"blob_px"})
+    small_rows: Rows = (
+        (0.62, 0.1, 0.7, 0.7, 0.5, 0.0),
+        (0.65, 0.1, 0.8, 0.7, 0.5, 0.0),
+        (0.65, 0.3, 1.0, 0.69, 0.5, 0.0),
+        (0.65, 0.1, 0.7, 0.69, 0.6, 1.0),
+        (0.65, 0.1, 0.5, 0.68, 0.6, 1.0),
+    )
+    large_rows: Rows = (
+        (0.65, 0.3, 4.0, 0.69, 0.6, 0.0),
+        (0.65, 0.3, 3.0, 0.68, 0.6, 0.0),
+        (0.65, 0.3, 2.0, 0.68, 0.5, 0.0),
+        (0.65, 0.3, 1.0, 0.65, 1.5, 1.0),
+        (0.67, 0.4, 1.0, 0.65, 1.5, 1.0),
+    )
+    regimes = (0, 0, 0, 1, 1)
+    source = "Hendrycks, Dietterich 2019 (arXiv:1903.12261); rims without a Canny detector"
+
+    def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
+        """Throw the liquid of each image's severity at it."""
+        height, width = images.shape[2:]
+        liquid = normal(seeds, height * width, device=images.device)
+        liquid = liquid.reshape(-1, 1, height, width) * spread(row["sigma"]) + spread(row["mean"])
+        liquid = gaussian_blur(liquid, row["blob_px"], border="edge")
+        wet = liquid >= spread(row["threshold"])
+        spattered = images.clone()
+        mud = row["mud"] > 0.5
+        if bool((~mud).any()):
+            shine = _shine(liquid[~mud], wet[~mud], length_scale(height, width))
+            water = spread(row["strength"][~mud]) * shine
+            spattered[~mud] = images[~mud] + water * _colour(_WATER, images.device)
+        if bool(mud.any()):
+            sigma = row["strength"][mud] * length_scale(height, width)
+            cover = gaussian_blur(wet[mud].to(images.dtype), sigma, border="edge")
+            cover = torch.where(cover < 0.8, torch.zeros_like(cover), cover)
+            spattered[mud] = images[mud] * (1 - cover) + cover * _colour(_MUD, images.device)
+        return spattered
+
+
+def _colour(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    return torch.tensor(values, device=device).reshape(1, 3, 1, 1)
+
+
+def _shine(liquid: Tensor, wet: Tensor, scale: float) -> Tensor:
+    """Brightness of the water, at most 1 in each image that has any, shape (B, 1, H, W)."""
+    reach = max(2, round(_REACH_PX * scale))
+    distance = _distance(_rim(wet), reach)
+    level = _equalised(torch.floor(_box(distance)).long(), reach)
+    relief = (_relief(level)).round().clamp(0.0, 255.0)
+    shine = torch.where(wet, liquid.clamp(0.0, 1.0) * _box(relief), torch.zeros_like(liquid))
+    most = shine.amax(dim=(1, 2, 3), keepdim=True)
+    return shine / torch.where(most > 0, most, torch.ones_like(most))
+
+
+def _rim(wet: Tensor) -> Tensor:
+    """Wet pixels with a dry neighbour."""
+    dry = (~wet).float()
+    beside = torch.zeros_like(dry)
+    for axis in (2, 3):
+        wide = padded(dry, 1, axis, border="edge")
+        for start in (0, 2):
+            beside = torch.maximum(beside, wide.narrow(axis, start, dry.shape[axis]))
+    return wet & (beside > 0)
+
+
+def _distance(marked: Tensor, reach: int) -> Tensor:
+    """Euclidean distance in pixels to the nearest marked pixel, at most ``reach``."""
+    far = float(reach**2)
+    squared = torch.where(marked, 0.0, far)
+    for axis in (2, 3):
+        wide = padded(squared, reach, axis, border="edge")
+        best = squared
+        size = squared.shape[axis]
+        for step in range(-reach + 1, reach):
+            # Beyond the border the outermost pixel is repeated: it is nearer than it seems there,
+            # never farther, and its own step is among those taken.
+            best = torch.minimum(best, wide.narrow(axis, reach + step, size) + float(step**2))
+        squared = best
+    return squared.clamp(max=far).sqrt()
+
+
+def _box(images: Tensor) -> Tensor:
+    """Mean over 3 × 3 pixels, borders repeated."""
+    for axis in (2, 3):
+        wide = padded(images, 1, axis, border="edge")
+        size = images.shape[axis]
+        images = (wide.narrow(axis, 0, size) + wide.narrow(axis, 1, size)) + wide.narrow(
+            axis, 2, size
+        )
+    return images / 9.0
+
+
+def _equalised(codes: Tensor, most: int) -> Tensor:
+    """Codes 0…most replaced by their rank in the image, 0…255, shape unchanged."""
+    flat = codes.flatten(1)
+    counts = torch.zeros(len(flat), most + 1, dtype=torch.int64, device=codes.device)
+    counts.scatter_add_(1, flat, torch.ones_like(flat))
+    total = counts.cumsum(dim=1)
+    first = total.gather(1, (counts > 0).long().argmax(dim=1, keepdim=True))
+    rank = (total - first).float() / (flat.shape[1] - first).clamp(min=1).float()
+    return (rank * 255.0).round().gather(1, flat).reshape(codes.shape)
+
+
+def _relief(level: Tensor) -> Tensor:
+    height, width = level.shape[2:]
+    wide = padded(padded(level, 1, 2, border="edge"), 1, 3, border="edge")
+    total = torch.zeros_like(level)
+    for down, weights in enumerate(_RELIEF):
+        for across, weight in enumerate(weights):
+            total += weight * wide[:, :, down : down + height, across : across + width]
+    return total
