@@ -5,10 +5,9 @@ A row of signals is the scalars of ``SIGNAL_NAMES`` followed by the log-spectrum
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor
 
-from gatekeeper.signals.image import SIGNAL_NAMES, image_signals
+from gatekeeper.signals.image import SIGNAL_NAMES, image_signals, signals_and_spectrum
 from gatekeeper.signals.spectrum import SPECTRUM_SHAPE, log_spectrum
 from gatekeeper.types import FloatArray
 
@@ -25,7 +24,7 @@ __all__ = [
 N_SCALARS = len(SIGNAL_NAMES)
 """Number of scalar signals; the columns from here on are the spectrum grid."""
 
-SIGNALS_VERSION = 1
+SIGNALS_VERSION = 2
 """Changes whenever a signal's definition does; part of every cached cell's key."""
 
 
@@ -41,4 +40,4 @@ def read_signals(images: Tensor) -> FloatArray:
     Raises:
         InputError: a side is shorter than 8 px.
     """
-    return np.concatenate([image_signals(images), log_spectrum(images)], axis=1)
+    return signals_and_spectrum(images)

@@ -1,0 +1,80 @@
+"""Exposure, contrast, colour and haze."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gatekeeper.signals.planes import Planes, histogram
+
+TONE_NAMES = (
+    "mean",
+    "contrast",
+    "median",
+    "low_quantile",
+    "high_quantile",
+    "black_share",
+    "white_share",
+    "levels",
+    "saturation",
+    "chroma",
+    "cast_red",
+    "cast_blue",
+    "dark_channel",
+    "bright_channel",
+)
+
+_THIN_SIDE_PX = 56
+
+
+def tone_signals(planes: Planes) -> list[Tensor]:
+    """One tensor of shape (B,) per name of :data:`TONE_NAMES`."""
+    return [*_luminance(planes.luma), *_colour(planes.images)]
+
+
+def _luminance(luma: Tensor) -> list[Tensor]:
+    flat = luma.flatten(1)
+    mean = flat.mean(dim=1)
+    variance = (flat - mean[:, None]).square_().mean(dim=1)
+    share = histogram(luma)
+    below = share.cumsum(dim=1)
+    return [
+        mean,
+        variance.sqrt(),
+        *((below < q).to(torch.float32).sum(dim=1) / 255.0 for q in (0.5, 0.02, 0.98)),
+        share[:, 0],
+        share[:, 255],
+        (share > 0).to(torch.float32).sum(dim=1).log2() / 8.0,
+    ]
+
+
+def _colour(images: Tensor) -> list[Tensor]:
+    height, width = images.shape[2:]
+    step = max(1, min(height, width) // _THIN_SIDE_PX)
+    thin = images[:, :, ::step, ::step].contiguous()
+    red, green, blue = thin.unbind(1)
+    highest = torch.maximum(torch.maximum(red, green), blue)
+    lowest = torch.minimum(torch.minimum(red, green), blue)
+    spread = highest - lowest
+    mean = (red + green).add_(blue).div_(3.0)
+    return [
+        _average(spread / (highest + 0.05)),
+        _average((thin - mean[:, None]).abs_()),
+        _average(red - green),
+        _average(blue - green),
+        _average(_pooled(_pooled(lowest, torch.minimum), torch.minimum)),
+        _average(_pooled(_pooled(highest, torch.maximum), torch.maximum)),
+    ]
+
+
+def _average(values: Tensor) -> Tensor:
+    return values.flatten(1).mean(dim=1)
+
+
+def _pooled(values: Tensor, of_two: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The smaller or larger of every 2×2 values, shape (B, H // 2, W // 2)."""
+    height, width = values.shape[1] // 2 * 2, values.shape[2] // 2 * 2
+    rows = of_two(values[:, 0:height:2, :width], values[:, 1:height:2, :width])
+    return of_two(rows[..., 0::2], rows[..., 1::2])
