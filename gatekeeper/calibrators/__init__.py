@@ -1,7 +1,8 @@
 """From scores to probabilities of being right; one line here enters a new calibrator.
 
-``CALIBRATORS`` maps the name that recipes and bundles use to the class. ``TemperatureScaler`` is
-not among them: it turns logits into class probabilities, not scores into reliabilities.
+``CALIBRATORS`` maps the name that recipes and bundles use to the class. ``TemperatureScaler`` and
+``VectorScaler`` are not among them: they turn logits into class probabilities, not scores into
+reliabilities.
 """
 
 from __future__ import annotations
@@ -9,25 +10,33 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from gatekeeper.calibrators.beta import BetaCalibrator
+from gatekeeper.calibrators.histogram import HistogramCalibrator
 from gatekeeper.calibrators.isotonic import IsotonicCalibrator
 from gatekeeper.calibrators.logistic import LogisticCalibrator
 from gatekeeper.calibrators.temperature import TemperatureScaler
+from gatekeeper.calibrators.vector import VectorScaler
+from gatekeeper.calibrators.venn_abers import VennAbersCalibrator
 from gatekeeper.errors import InputError
 from gatekeeper.protocols import Calibrator
 
 __all__ = [
     "CALIBRATORS",
     "BetaCalibrator",
+    "HistogramCalibrator",
     "IsotonicCalibrator",
     "LogisticCalibrator",
     "TemperatureScaler",
+    "VectorScaler",
+    "VennAbersCalibrator",
     "calibrator",
 ]
 
 CALIBRATORS: dict[str, type[Calibrator]] = {
     "beta": BetaCalibrator,
+    "histogram": HistogramCalibrator,
     "isotonic": IsotonicCalibrator,
     "logistic": LogisticCalibrator,
+    "venn_abers": VennAbersCalibrator,
 }
 
 

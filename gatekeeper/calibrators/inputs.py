@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatekeeper.errors import InputError
-from gatekeeper.types import BoolArray
+from gatekeeper.types import BoolArray, IntArray
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -90,6 +90,44 @@ def context_array(context: npt.ArrayLike | None, *, n: int) -> Float64Array:
     values = finite_array(context, name="context", shape="(N, C)")
     if len(values) != n:
         raise InputError(f"context must have one row per score: {n} scores, {len(values)} rows")
+    return values
+
+
+def logit_array(logits: npt.ArrayLike) -> Float64Array:
+    """Logits of at least two classes: shape (N, K), finite, float64; N may be 0.
+
+    Raises:
+        InputError: as :func:`finite_array`, or K is below 2.
+    """
+    values = finite_array(logits, name="logits", shape="(N, K)")
+    if values.shape[1] < 2:
+        raise InputError(f"logits need at least 2 classes, got shape {values.shape}")
+    return values
+
+
+def label_array(labels: npt.ArrayLike, *, n: int, n_classes: int) -> IntArray:
+    """True classes to learn from: shape (N,), integers in 0…K−1, at least one.
+
+    Args:
+        labels: The argument.
+        n: The N of the logits that it belongs to.
+        n_classes: Their K.
+
+    Raises:
+        InputError: N is 0, another shape, not integers, or a label is no class.
+    """
+    if n == 0:
+        raise InputError("a logit scaler needs at least 1 row to learn from, got 0")
+    values = np.asarray(labels)
+    if values.shape != (n,) or values.dtype.kind not in "iu":
+        raise InputError(
+            f"labels must be integers of shape ({n},), one per row of logits, "
+            f"got {values.dtype} of shape {values.shape}"
+        )
+    if values.min() < 0 or values.max() >= n_classes:
+        raise InputError(
+            f"labels must lie in 0…{n_classes - 1}, got {values.min()} to {values.max()}"
+        )
     return values
 
 

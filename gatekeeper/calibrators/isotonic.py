@@ -15,12 +15,10 @@ from gatekeeper.calibrators.inputs import (
     score_array,
     state_arrays,
 )
-from gatekeeper.calibrators.link import LogisticLink, fit_link
+from gatekeeper.calibrators.link import IDENTITY, LogisticLink, fit_link
+from gatekeeper.calibrators.shares import without_certainty
 from gatekeeper.errors import InputError, NotFittedError
 from gatekeeper.types import BoolArray, FloatArray
-
-# Without context the score itself is calibrated.
-_IDENTITY = LogisticLink(score_weights=np.ones(1), context_weights=np.zeros(0), intercept=0.0)
 
 
 class IsotonicCalibrator:
@@ -68,7 +66,7 @@ class IsotonicCalibrator:
         columns = score_array(scores)[:, None]
         outcomes = outcome_array(correct, n=len(columns))
         beside = context_array(context, n=len(columns))
-        self.link_ = fit_link(columns, beside, outcomes) if beside.shape[1] else _IDENTITY
+        self.link_ = fit_link(columns, beside, outcomes) if beside.shape[1] else IDENTITY
         self.knots_, self.values_ = _pools(self.link_.log_odds(columns, beside), outcomes)
         return self
 
@@ -140,16 +138,4 @@ def _pools(scores: Float64Array, correct: BoolArray) -> tuple[Float64Array, Floa
     centres = np.add.reduceat(distinct * counts, first) / sizes
     # Rounding must not carry a centre out of its pool: centres rise because pools do not overlap.
     centres = np.clip(centres, distinct[first], distinct[found.blocks[1:] - 1])
-    return centres, _without_certainty(right, sizes)
-
-
-def _without_certainty(right: Float64Array, sizes: Float64Array) -> Float64Array:
-    """Shares of right answers in which only a first pool of 0 or a last one of 1 is counted up."""
-    shares = right / sizes
-    counted = (right + 1.0) / (sizes + 2.0)
-    lowest, highest = shares[0], shares[-1]
-    if lowest == 0.0:
-        shares[0] = min([counted[0], *shares[1:2]])
-    if highest == 1.0:
-        shares[-1] = max([counted[-1], *shares[-2:-1]])
-    return shares
+    return centres, without_certainty(right, sizes)

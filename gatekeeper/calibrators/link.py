@@ -100,6 +100,10 @@ class LogisticLink:
         )
 
 
+IDENTITY = LogisticLink(score_weights=np.ones(1), context_weights=np.zeros(0), intercept=0.0)
+"""The score as it is, without context."""
+
+
 def smoothed_targets(correct: BoolArray) -> Float64Array:
     """What each outcome counts as: (n₊ + 1) / (n₊ + 2) for right, 1 / (n₋ + 2) for wrong.
 

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from scipy import optimize, special
 
-from gatekeeper.calibrators.inputs import Float64Array, finite_array, state_arrays
+from gatekeeper.calibrators.inputs import label_array, logit_array, state_arrays
 from gatekeeper.errors import InputError, NotFittedError
 from gatekeeper.types import FloatArray, IntArray
 
@@ -42,8 +42,8 @@ class TemperatureScaler:
         Raises:
             InputError: shapes differ, N is 0, a logit is NaN or infinite, or a label is no class.
         """
-        values = _logit_array(logits)
-        truth = _label_array(labels, n=len(values), n_classes=values.shape[1])
+        values = logit_array(logits)
+        truth = label_array(labels, n=len(values), n_classes=values.shape[1])
         at_truth = np.take_along_axis(values, truth[:, None], axis=1)[:, 0]
 
         def loss(log_temperature: float) -> float:
@@ -75,7 +75,7 @@ class TemperatureScaler:
             InputError: not two-dimensional, or a logit is NaN or infinite.
         """
         temperature = self._fitted()
-        return special.softmax(_logit_array(logits) / temperature, axis=1)  # type: ignore[no-any-return]
+        return special.softmax(logit_array(logits) / temperature, axis=1)  # type: ignore[no-any-return]
 
     def state(self) -> dict[str, FloatArray]:
         """The fitted temperature as an array of one number.
@@ -105,28 +105,3 @@ class TemperatureScaler:
         if not hasattr(self, "temperature_"):
             raise NotFittedError("this TemperatureScaler has learned nothing yet; call fit first")
         return self.temperature_
-
-
-def _logit_array(logits: FloatArray) -> Float64Array:
-    """Shape (N, K), float64, K at least 2."""
-    values = finite_array(logits, name="logits", shape="(N, K)")
-    if values.shape[1] < 2:
-        raise InputError(f"logits need at least 2 classes, got shape {values.shape}")
-    return values
-
-
-def _label_array(labels: IntArray, *, n: int, n_classes: int) -> IntArray:
-    """Shape (N,), integers in 0…K−1, at least one."""
-    values = np.asarray(labels)
-    if n == 0:
-        raise InputError("a temperature needs at least 1 row to learn from, got 0")
-    if values.shape != (n,) or values.dtype.kind not in "iu":
-        raise InputError(
-            f"labels must be integers of shape ({n},), one per row of logits, "
-            f"got {values.dtype} of shape {values.shape}"
-        )
-    if values.min() < 0 or values.max() >= n_classes:
-        raise InputError(
-            f"labels must lie in 0…{n_classes - 1}, got {values.min()} to {values.max()}"
-        )
-    return values

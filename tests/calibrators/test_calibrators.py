@@ -9,8 +9,10 @@ import pytest
 from gatekeeper.calibrators import (
     CALIBRATORS,
     BetaCalibrator,
+    HistogramCalibrator,
     IsotonicCalibrator,
     LogisticCalibrator,
+    VennAbersCalibrator,
     calibrator,
 )
 from gatekeeper.errors import InputError
@@ -19,8 +21,10 @@ from gatekeeper.errors import InputError
 def test_names_mean_their_classes():
     assert {
         "beta": BetaCalibrator,
+        "histogram": HistogramCalibrator,
         "isotonic": IsotonicCalibrator,
         "logistic": LogisticCalibrator,
+        "venn_abers": VennAbersCalibrator,
     } == CALIBRATORS
 
 
@@ -32,7 +36,10 @@ def test_each_call_makes_a_new_one(name):
 
 
 def test_unknown_names_are_refused_with_near_matches():
-    expected = "one of the calibrators beta, isotonic, logistic, got 'isotnic'; did you mean isoto"
+    expected = (
+        "one of the calibrators beta, histogram, isotonic, logistic, venn_abers, got 'isotnic'; "
+        "did you mean isoto"
+    )
     with pytest.raises(InputError, match=re.escape(expected)):
         calibrator("isotnic")
     with pytest.raises(InputError, match=r"got 'zzz'$"):

@@ -26,10 +26,10 @@ def test_a_known_temperature_is_recovered(rng, temperature):
 
 def test_no_temperature_of_a_grid_is_likelier(rng):
     logits, labels = drawn(rng, temperature=1.7, n=400)
-    grid = np.geomspace(0.5, 5.0, 4_001)
+    grid = np.geomspace(1.0, 3.0, 401)
     losses = [-special.log_softmax(logits / t, axis=1)[np.arange(400), labels].mean() for t in grid]
     found = TemperatureScaler().fit(logits, labels).temperature_
-    assert found == pytest.approx(grid[np.argmin(losses)], rel=6e-4)  # the step of the grid
+    assert found == pytest.approx(grid[np.argmin(losses)], rel=3e-3)  # the step of the grid
 
 
 def test_expected_logits_are_those_of_the_truth(rng):

@@ -37,6 +37,7 @@ class CalibratorContract:
     """Subclasses say how a new, unfitted calibrator is made."""
 
     mean_gap = 5e-4  # mean reliability against accuracy, on the 5,000 rows of a fit
+    least_distinct = 1_000  # of 2,001 scores: a gate needs thresholds to choose from
 
     def build(self) -> Calibrator:
         raise NotImplementedError
@@ -70,12 +71,13 @@ class CalibratorContract:
 
     def test_it_finds_the_true_probabilities(self) -> None:
         scores, correct, truth = outcomes(20_000)
-        reliability = self.build().fit(scores, correct).reliability(scores)
+        calibrator = self.build().fit(scores, correct)
+        reliability = calibrator.reliability(scores)
         assert reliability.shape == (20_000,)
         assert reliability.dtype == np.float64
         assert np.abs(reliability - truth).mean() < 0.025
         fresh, _, truth = outcomes(5_000, seed=7)
-        found = self.build().fit(scores, correct).reliability(fresh)
+        found = calibrator.reliability(fresh)
         assert np.abs(found - truth).mean() < 0.025
 
     def test_it_is_right_on_average_where_it_was_fitted(self) -> None:
@@ -98,7 +100,7 @@ class CalibratorContract:
         reliability = fitted.reliability(np.linspace(0.0, 1.0, 2_001))
         assert np.diff(reliability).min() >= -1e-15
         assert 0.0 <= reliability[0] < 0.35 < 0.85 < reliability[-1] <= 1.0
-        assert len(np.unique(reliability)) > 1_000  # a gate needs thresholds to choose from
+        assert len(np.unique(reliability)) > self.least_distinct
 
     @pytest.mark.parametrize("beside", [(0.0, 3.0), (10.0, 2.7), (-50.0, 9.0)])
     def test_order_is_kept_at_a_fixed_context(
@@ -128,9 +130,15 @@ class CalibratorContract:
         wrong = self.build().fit(scores, np.zeros(n, dtype=bool), context=context)
         high = right.reliability(scores, context=context)
         low = wrong.reliability(scores, context=context)
-        # Laplace's rule of succession.
-        np.testing.assert_allclose(high, (n + 1) / (n + 2), atol=1e-6)
-        np.testing.assert_allclose(low, 1 / (n + 2), atol=1e-6)
+        order = np.argsort(scores)
+        expected = self.where_all_are_right(n, in_context=n_context > 0)
+        np.testing.assert_allclose(high[order], expected, atol=1e-6)
+        np.testing.assert_allclose(low[order], 1.0 - expected[::-1], atol=1e-6)
+
+    def where_all_are_right(self, n: int, *, in_context: bool) -> np.ndarray:
+        """Reliabilities (n,), by rising score: Laplace's rule of succession, with and without."""
+        del in_context
+        return np.full(n, (n + 1) / (n + 2))
 
     def test_separable_data_stay_finite(self) -> None:
         scores = np.linspace(0.1, 0.9, 40)
@@ -202,8 +210,17 @@ class CalibratorContract:
                 self.build().from_state({**state, name: np.zeros((1, 1))})
         with pytest.raises(InputError, match="expected a state with"):
             self.build().from_state({**state, "other": np.zeros(1)})
-        with pytest.raises(InputError, match="score weights must be at least 0"):
-            self.build().from_state({**state, "score_weights": -1.0 - state["score_weights"]})
+
+    def test_a_state_that_turns_the_order_round_is_refused(self, fitted: Calibrator) -> None:
+        state = fitted.state()
+        with pytest.raises(InputError, match=self.turned_round_message):
+            self.build().from_state({**state, **self.turned_round(state)})
+
+    turned_round_message = "score weights must be at least 0"
+
+    def turned_round(self, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays of a state that must not be believed, changed."""
+        return {"score_weights": -1.0 - state["score_weights"]}
 
     @pytest.mark.parametrize(
         ("scores", "correct", "context", "message"),
