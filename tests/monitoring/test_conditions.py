@@ -67,11 +67,47 @@ def test_p_value_by_hand() -> None:
     np.testing.assert_allclose(fitted.p_value(np.zeros((20, 0)), window), expected)
 
 
-def test_bonferroni_over_the_columns(fitted: ConditionsTest) -> None:
+def test_p_value_is_the_smallest_of_the_columns_times_the_number_of_tests(
+    fitted: ConditionsTest,
+) -> None:
     signals, reliability = traffic(WINDOW, 6, shift=0.2)
-    alone = ConditionsTest().fit(np.zeros((8000, 0)), traffic(8000, 1)[0][:, 0])
-    one = alone.p_value(np.zeros((WINDOW, 0)), signals[:, 0])
-    np.testing.assert_allclose(fitted.p_value(signals, reliability), 4 * one)
+    alone = fitted.column_p_values(signals, reliability)
+    assert alone.shape == (4,)
+    assert (alone.argmin(), alone[2]) == (0, 1.0)  # shifted, and constant
+    assert 1.0 <= fitted.n_tests_ <= 6.0  # three columns that vary, independently
+    assert fitted.p_value(signals, reliability) == min(1.0, fitted.n_tests_ * alone[0])
+
+
+def test_columns_that_move_together_count_as_one_test() -> None:
+    column = np.random.default_rng(8).normal(size=(4000, 1))
+    reliability = np.full(4000, 0.9)
+    copies = ConditionsTest(level=0.05).fit(np.repeat(column, 30, axis=1), reliability)
+    assert copies.n_tests_ < 2.0
+
+
+def test_rare_values_do_not_raise_the_level() -> None:
+    """Thirty signals that are 0 on all but a few images, where a chi-square is too sure."""
+    rng = np.random.default_rng(9)
+
+    def rare(n: int) -> tuple[np.ndarray, np.ndarray]:
+        return (rng.random((n, 30)) < 0.002) * rng.random((n, 30)), np.full(n, 0.9)
+
+    flags = [
+        ConditionsTest(level=0.05).fit(*rare(2000)).flagged_share(*rare(40 * WINDOW))
+        for _ in range(5)
+    ]
+    assert np.mean(flags) <= stats.binom.ppf(0.99, 200, 0.05) / 200
+
+
+def test_rare_values_that_become_common_are_noticed() -> None:
+    rng = np.random.default_rng(10)
+    reference = (rng.random((3000, 2)) < 0.002).astype(float), np.full(3000, 0.9)
+    fitted = ConditionsTest().fit(*reference)
+    window = reference[0][:WINDOW].copy()
+    assert fitted.p_value(window, reference[1][:WINDOW]) > 0.01
+    window[:100, 1] = 1.0
+    assert fitted.p_value(window, reference[1][:WINDOW]) < 1e-6
+    assert fitted.column_p_values(window, reference[1][:WINDOW]).argmin() == 1
 
 
 def test_flagged_share_looks_at_whole_windows_in_order(fitted: ConditionsTest) -> None:
@@ -85,7 +121,9 @@ def test_state_round_trip(fitted: ConditionsTest) -> None:
     again = ConditionsTest.from_state({k: v.copy() for k, v in fitted.state().items()})
     window = traffic(WINDOW, 7)
     assert again.p_value(*window) == fitted.p_value(*window)
-    assert again.level == 0.05
+    assert (again.level, again.n_tests_) == (0.05, fitted.n_tests_)
+    old = {name: array for name, array in fitted.state().items() if name != "n_tests"}
+    assert ConditionsTest.from_state(old).n_tests_ == 4  # one per column, as it was then
 
 
 def test_what_cannot_be_compared_is_refused(fitted: ConditionsTest) -> None:
@@ -100,5 +138,7 @@ def test_what_cannot_be_compared_is_refused(fitted: ConditionsTest) -> None:
         fitted.flagged_share(signals, reliability)
     with pytest.raises(NotFittedError, match="call fit first"):
         ConditionsTest().p_value(signals, reliability)
-    with pytest.raises(InputError, match=r"level must be in \(0, 1\), got 1"):
+    with pytest.raises(InputError, match=r"level must be in \[0.001, 1\), got 1"):
         ConditionsTest(level=1)
+    with pytest.raises(InputError, match="at least 2 images, got 1"):
+        ConditionsTest().fit(signals[:1], reliability[:1])
