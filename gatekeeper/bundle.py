@@ -26,13 +26,24 @@ from gatekeeper.errors import BundleError, GatekeeperError
 from gatekeeper.gate import Gate
 from gatekeeper.manifest import verify_manifest, write_manifest
 from gatekeeper.monitoring import ConditionsTest
-from gatekeeper.protocols import Calibrator, Classifier, Evidence, Restorer
-from gatekeeper.reliability import LearnedPredictor
+from gatekeeper.protocols import (
+    Calibrator,
+    Classifier,
+    Evidence,
+    ReliabilityPredictor,
+    Restorer,
+)
+from gatekeeper.reliability import name_of_predictor, predictor_from_state, state_of_predictor
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.routing import Router
+from gatekeeper.signals import N_SCALARS
 from gatekeeper.types import FloatArray, StrArray
+from gatekeeper.views import check_views
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+SIGNAL_READERS = frozenset({"shift_aware"})
+"""Calibrators that read the image's signals as context."""
 
 GATE_FILE = "gate.json"
 _ARRAYS_FILE = "gate.safetensors"
@@ -76,6 +87,7 @@ class FittedGate:
         restorers: By name.
         router: Which restorer fits an image.
         predictors: ``"raw"`` and ``"restored"``.
+        views: Views that the classifier is asked about at every look, for the predictors' probes.
         calibrators: ``"raw"``, ``"restored"`` and ``"final"``.
         gate: The policy's thresholds and margin.
         conditions: Flags windows of traffic unlike that of *certify*.
@@ -89,7 +101,8 @@ class FittedGate:
     classifier: Classifier
     restorers: Mapping[str, Restorer]
     router: Router
-    predictors: Mapping[str, LearnedPredictor]
+    predictors: Mapping[str, ReliabilityPredictor]
+    views: tuple[str, ...]
     calibrators: Mapping[str, Calibrator]
     gate: Gate
     conditions: ConditionsTest
@@ -97,12 +110,16 @@ class FittedGate:
 
     def raw_reliability(self, evidence: Evidence) -> FloatArray:
         """Calibrated reliability of raw looks, shape (B,)."""
-        return self.calibrators["raw"].reliability(self.predictors["raw"].score(evidence))
+        calibrator = self.calibrators["raw"]
+        score = self.predictors["raw"].score(evidence)
+        return calibrator.reliability(score, context=raw_context(calibrator, evidence))
 
     def restored_reliability(self, evidence: Evidence, raw: FloatArray) -> FloatArray:
         """Calibrated reliability of restored looks, shape (B,); ``raw`` is that of their first."""
+        calibrator = self.calibrators["restored"]
         score = self.predictors["restored"].score(evidence)
-        return self.calibrators["restored"].reliability(score, context=restored_context(raw))
+        context = restored_context(calibrator, evidence, raw)
+        return calibrator.reliability(score, context=context)
 
     def final_reliability(self, kept: FloatArray, keep_restored: FloatArray) -> FloatArray:
         """The number that is returned, shape (B,), from the kept attempt's own reliability."""
@@ -121,9 +138,26 @@ def log_odds(reliability: FloatArray) -> FloatArray:
     return np.asarray(np.log(kept) - np.log1p(-kept))
 
 
-def restored_context(raw_reliability: FloatArray) -> FloatArray:
-    """What the restored calibrator knows beside the score: the first look's log-odds, (B, 1)."""
-    return log_odds(raw_reliability)[:, None]
+def raw_context(calibrator: Calibrator, evidence: Evidence) -> FloatArray | None:
+    """What the raw calibrator knows beside the score: the signals where it is shift-aware."""
+    return _signals(evidence) if _name_of(calibrator) in SIGNAL_READERS else None
+
+
+def restored_context(
+    calibrator: Calibrator, evidence: Evidence, raw_reliability: FloatArray
+) -> FloatArray:
+    """What the restored calibrator knows beside the score, shape (B, 1 or more).
+
+    The first look's log-odds, and the signals of the restored image where it is shift-aware.
+    """
+    first = log_odds(raw_reliability)[:, None]
+    if _name_of(calibrator) not in SIGNAL_READERS:
+        return first
+    return np.concatenate([first, _signals(evidence)], axis=1)
+
+
+def _signals(evidence: Evidence) -> FloatArray:
+    return evidence.signals[:, :N_SCALARS].astype(np.float64)
 
 
 def save_bundle(
@@ -161,6 +195,10 @@ def save_bundle(
             "class_names": list(fitted.classifier.class_names),
         },
         "policy": asdict(fitted.gate),
+        "views": list(fitted.views),
+        "predictors": {
+            key: name_of_predictor(value) for key, value in sorted(fitted.predictors.items())
+        },
         "calibrators": {key: _name_of(value) for key, value in sorted(fitted.calibrators.items())},
         "restorer_of": fitted.router.restorer_of,
         "restorers": {
@@ -180,7 +218,9 @@ def save_bundle(
 
 
 def _stateful(fitted: FittedGate) -> dict[str, dict[str, FloatArray]]:
-    parts = {f"predictor/{key}": value.state() for key, value in fitted.predictors.items()}
+    parts = {
+        f"predictor/{key}": state_of_predictor(value) for key, value in fitted.predictors.items()
+    }
     parts |= {f"calibrator/{key}": value.state() for key, value in fitted.calibrators.items()}
     return parts | {"router": fitted.router.state(), "conditions": fitted.conditions.state()}
 
@@ -280,9 +320,10 @@ def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> Fitte
         restorers=restorers,
         router=Router.from_state(states["router"], body["restorer_of"]),
         predictors={
-            key: LearnedPredictor.from_state(states[f"predictor/{key}"])
-            for key in ("raw", "restored")
+            key: predictor_from_state(kind, states.get(f"predictor/{key}", {}))
+            for key, kind in body["predictors"].items()
         },
+        views=check_views(body["views"]),
         calibrators={
             key: CALIBRATORS[kind].from_state(states[f"calibrator/{key}"])
             for key, kind in body["calibrators"].items()

@@ -42,6 +42,7 @@ from gatekeeper.fitting import FitResult, Fitter
 from gatekeeper.golden import check_golden, golden_files
 from gatekeeper.images import Dataset, Splits, load_dataset, make_splits
 from gatekeeper.metrics import help_harm
+from gatekeeper.paths import shipped
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.progress import Progress, Silent
 from gatekeeper.protocols import Classifier, Restorer
@@ -49,7 +50,12 @@ from gatekeeper.recipe import Recipe
 from gatekeeper.report import CurvePoints, GalleryItem, ReportContent, write_report
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.tracking import LoggedVersion, Registry, TrackingStore, log_fit
-from gatekeeper.training import classifier_steps, train_classifier, train_restorer
+from gatekeeper.training import (
+    classifier_of_record,
+    classifier_steps,
+    train_classifier,
+    train_restorer,
+)
 from gatekeeper.types import BoolArray, IntArray
 
 _GOLDEN_IMAGES = 16
@@ -161,7 +167,9 @@ def run(
         spec, classifier = _classifier(recipe, data, splits, out, bars)
     with watch.stage("restorers"):
         restorers = _restorers(recipe, data, splits, classifier, bars)
-    builder = TableBuilder(data, classifier, restorers, cache=cache, progress=bars)
+    builder = TableBuilder(
+        data, classifier, restorers, cache=cache, progress=bars, views=recipe.predictor.views
+    )
     with watch.stage("fit and certify"):
         fitter = Fitter(data, splits, spec, classifier, restorers, recipe, builder=builder)
         result = fitter.run()
@@ -202,8 +210,10 @@ def _sizes(recipe: Recipe, data: Dataset) -> Mapping[str, int | float]:
 def _classifier(
     recipe: Recipe, data: Dataset, splits: Splits, out: Path, progress: Progress
 ) -> tuple[ClassifierSpec, Classifier]:
-    training = recipe.classifier.training
-    if training is not None:
+    training, record = recipe.classifier.training, recipe.classifier.record
+    if record is not None:
+        spec = classifier_of_record(shipped("models", record))
+    elif training is not None:
         progress.start("train: classifier", classifier_steps(training, len(splits.train)))
         spec = train_classifier(
             data,

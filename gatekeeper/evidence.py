@@ -14,23 +14,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from gatekeeper.corruptions import CORRUPTIONS, SEVERITIES, corruption
+from gatekeeper.corruptions import SEVERITIES, corruption
 from gatekeeper.errors import InputError
 from gatekeeper.images import Dataset, seeds_for
+from gatekeeper.mlp import log_softmax
 from gatekeeper.progress import Progress, Silent
 from gatekeeper.protocols import Classifier, Evidence, LogitsKind, Restorer
 from gatekeeper.signals import SIGNALS_VERSION, read_signals
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
+from gatekeeper.views import VIEWS, check_views
 
 CELL_ROWS = 2048
 """Rows per cached cell: what is lost at most when a run is killed."""
 
 _BATCH = 256
-_TABLE_VERSION = 1
+_TABLE_VERSION = 2
 _UNIT = 2.0**-62
+_SEVERITY_RANGE = (0.5, 5.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,14 +45,14 @@ class Plan:
         split: Name of the split that the images come from.
         positions: Positions in the data set.
         corruptions: Name of the corruption, "" for clean.
-        severities: 1…5; 0 where clean.
+        severities: 1…5, whole numbers or between them (see ``draw_wide_plan``); 0 where clean.
         seeds: Seed of each row's corruption and restoration.
     """
 
     split: str
     positions: IntArray
     corruptions: StrArray
-    severities: IntArray
+    severities: IntArray | FloatArray
     seeds: IntArray
 
     def __len__(self) -> int:
@@ -105,6 +109,61 @@ def draw_plan(
         corruptions=np.where(clean, "", names[kind]),
         severities=np.where(clean, 0, level),
         seeds=seeds_for(seed, digests, f"{purpose}/noise"),
+    )
+
+
+def draw_wide_plan(
+    data: Dataset,
+    split: str,
+    positions: IntArray,
+    *,
+    corruptions: Sequence[str],
+    looks_per_image: int,
+    composed_share: float,
+    seed: int,
+    purpose: str,
+) -> Plan:
+    """Looks for fitting: every image clean once, then under conditions drawn at random.
+
+    Severities are drawn evenly from 0.5…5.5 and not from the five of the tables, and some
+    conditions are compositions of two corruptions, so that what is learned from them is a matter of
+    degree and not of a list. Rows share images: for fitting, never for certifying.
+
+    Args:
+        data: The data set.
+        split: Name of the split.
+        positions: The base images, each once.
+        corruptions: What conditions are drawn from, evenly.
+        looks_per_image: Rows per image, at least 1; the first is clean.
+        composed_share: Share of the other rows that are compositions, in [0, 1].
+        seed: The run's seed.
+        purpose: Different purposes draw independently.
+
+    Raises:
+        InputError: there is no corruption to draw and more than one look is asked for.
+    """
+    if not corruptions and looks_per_image > 1:
+        raise InputError("expected at least one corruption, or one look per image")
+    digests, names = data.digests[positions], np.array([*corruptions, ""])
+    kinds, severities, seeds = [np.full(len(digests), "")], [np.zeros(len(digests))], []
+    seeds.append(seeds_for(seed, digests, f"{purpose}/0/noise"))
+    for look in range(1, looks_per_image):
+        draw = [_uniform(seed, digests, f"{purpose}/{look}/{n}") for n in range(4)]
+        first = names[(draw[0] * len(corruptions)).astype(int)]
+        second = names[(draw[1] * len(corruptions)).astype(int)]
+        composed = (draw[2] < composed_share) & (first != second)
+        joined = np.char.add(np.char.add(first, "+"), second)
+        kinds.append(np.where(composed, joined, first))
+        # Two at once are each milder: a composition is not meant to be beyond recognition.
+        strength = _SEVERITY_RANGE[0] + draw[3] * (_SEVERITY_RANGE[1] - _SEVERITY_RANGE[0])
+        severities.append(np.where(composed, np.maximum(strength / 2, 0.5), strength))
+        seeds.append(seeds_for(seed, digests, f"{purpose}/{look}/noise"))
+    return Plan(
+        split=split,
+        positions=np.tile(positions, looks_per_image),
+        corruptions=np.concatenate(kinds),
+        severities=np.concatenate(severities),
+        seeds=np.concatenate(seeds),
     )
 
 
@@ -211,18 +270,30 @@ def _chunks(n_rows: int, size: int) -> list[IntArray]:
 def degrade(images: Tensor, plan: Plan) -> Tensor:
     """Put each image (B, 3, H, W) under its row's condition; the input is left untouched."""
     degraded = images.clone()
-    conditions = list(zip(plan.corruptions.tolist(), plan.severities.tolist(), strict=True))
-    for name, severity in sorted(set(conditions)):
-        if name:
-            rows = np.flatnonzero((plan.corruptions == name) & (plan.severities == severity))
+    whole = plan.severities == np.floor(plan.severities)
+    for name in sorted(set(plan.corruptions.tolist()) - {""}):
+        named = plan.corruptions == name
+        for severity in sorted(set(plan.severities[named & whole].tolist())):
+            rows = np.flatnonzero(named & (plan.severities == severity))
             degraded[rows] = corruption(name)(
-                images[rows], severity=severity, seeds=plan.seeds[rows]
+                images[rows], severity=int(severity), seeds=plan.seeds[rows]
+            )
+        rows = np.flatnonzero(named & ~whole)
+        if len(rows):
+            level = torch.from_numpy(plan.severities[rows].astype(np.float32))
+            degraded[rows] = corruption(name).at_severity(
+                images[rows], severity=level, seeds=plan.seeds[rows]
             )
     return degraded
 
 
 def collect(
-    classifier: Classifier, images: Tensor, seeds: IntArray, restorer: StrArray | None = None
+    classifier: Classifier,
+    images: Tensor,
+    seeds: IntArray,
+    restorer: StrArray | None = None,
+    *,
+    views: Sequence[str] = (),
 ) -> Evidence:
     """One look at a batch: everything a predictor may read.
 
@@ -231,14 +302,19 @@ def collect(
         images: Shape (B, 3, H, W).
         seeds: Shape (B,).
         restorer: Name of the restorer behind each image, "" or None for raw ones.
+        views: Views that the classifier is asked about, too; each costs another pass, and gives
+            the log-probabilities of its K classes as probes.
     """
     look = classifier.look(images)
+    probes = [log_softmax(classifier.look(VIEWS[name](images)).logits) for name in views]
     return Evidence(
         logits=look.logits,
         logits_kind=look.kind,
         features=look.features,
         signals=read_signals(images),
-        probes=np.zeros((len(images), 0), dtype=np.float32),
+        probes=np.concatenate(probes, axis=1).astype(np.float32)
+        if probes
+        else np.zeros((len(images), 0), dtype=np.float32),
         seeds=seeds,
         restorer=np.full(len(images), "", dtype="<U32") if restorer is None else restorer,
     )
@@ -270,6 +346,7 @@ class TableBuilder:
         restorers: By name.
         cache: Folder for finished cells; None keeps none.
         progress: Told of every table that is made, in rows.
+        views: Views that the classifier is asked about, too (see :func:`collect`).
     """
 
     def __init__(
@@ -280,12 +357,14 @@ class TableBuilder:
         *,
         cache: Path | None = None,
         progress: Progress | None = None,
+        views: Sequence[str] = (),
     ) -> None:
         self.data = data
         self.classifier = classifier
         self.restorers = restorers
         self.cache = cache
         self.progress: Progress = progress or Silent()
+        self.views = check_views(views)
         self._kind_: LogitsKind | None = None
 
     def raw(self, plan: Plan) -> EvidenceTable:
@@ -353,12 +432,13 @@ class TableBuilder:
         if not len(plan):
             # A classifier takes no empty batch; one look tells the widths of the empty arrays.
             one = self.data.batch(np.arange(1))
-            evidence = collect(self.classifier, one, np.zeros(1, dtype=np.int64)).take(np.arange(0))
+            seeds = np.zeros(1, dtype=np.int64)
+            evidence = collect(self.classifier, one, seeds, views=self.views).take(np.arange(0))
         else:
-            images = degrade(self.data.batch(plan.positions), plan)
+            images = self.scene(plan)
             if names[0]:
                 images = restore_rows(self.restorers, images, names, plan.seeds)
-            evidence = collect(self.classifier, images, plan.seeds, names)
+            evidence = collect(self.classifier, images, plan.seeds, names, views=self.views)
         self.progress.advance(len(plan))
         arrays = {
             "logits": evidence.logits,
@@ -366,6 +446,10 @@ class TableBuilder:
             "probes": evidence.probes,
         }
         return arrays if evidence.features is None else {**arrays, "features": evidence.features}
+
+    def scene(self, plan: Plan) -> Tensor:
+        """The images of a plan under their conditions, shape (B, 3, H, W)."""
+        return degrade(self.data.batch(plan.positions), plan)
 
     def _key(self, plan: Plan, names: StrArray) -> str:
         facts = {
@@ -375,7 +459,12 @@ class TableBuilder:
             "images": self.data.digests[plan.positions].tolist(),
             "size": list(self.data.image_size),
             "corruptions": plan.corruptions.tolist(),
-            "levels": {n: CORRUPTIONS[n].levels for n in sorted(set(plan.corruptions)) if n},
+            "tables": {
+                n: corruption(n).table_for(*self.data.image_size)
+                for n in sorted(set(plan.corruptions))
+                if n
+            },
+            "views": self.views,
             "severities": plan.severities.tolist(),
             "seeds": plan.seeds.tolist(),
             "restorers": [self.restorers[n].digest if n else "" for n in names.tolist()],

@@ -10,14 +10,21 @@ Order of fitting (each step reads one split and what earlier steps froze):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from gatekeeper.bundle import ClassifierSpec, FittedGate, log_odds, restored_context
-from gatekeeper.calibrators import IsotonicCalibrator
+from gatekeeper.bundle import (
+    ClassifierSpec,
+    FittedGate,
+    log_odds,
+    raw_context,
+    restored_context,
+)
+from gatekeeper.calibrators import IsotonicCalibrator, calibrator
+from gatekeeper.corruptions import corruption
 from gatekeeper.errors import InputError
 from gatekeeper.evidence import (
     EvidenceTable,
@@ -31,19 +38,37 @@ from gatekeeper.images import Dataset, Splits, seeds_for
 from gatekeeper.judging import Judged, judged_with, restored_looks, sweep
 from gatekeeper.mlp import MlpOptions
 from gatekeeper.monitoring import ConditionsTest
-from gatekeeper.protocols import Classifier, Restorer
+from gatekeeper.protocols import Calibrator, Classifier, ReliabilityPredictor, Restorer
 from gatekeeper.recipe import PolicyRecipe, Recipe
-from gatekeeper.reliability import LearnedPredictor
+from gatekeeper.reliability import LearnedPredictor, predictor
 from gatekeeper.risk_control import (
     Certification,
+    GroupCertificate,
     ThresholdPath,
+    condition_groups,
     fixed_sequence_test,
+    group_certificates,
     starting_point,
 )
 from gatekeeper.routing import CLEAN, Router
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
 
 _EXPLORED = 0.25
+_LEAST_CALIBRATE = 500
+_WITHOUT_LEARNING = "max_softmax"
+
+
+def too_few_to_learn(n_calibrate: int) -> str | None:
+    """Why nothing is learned from so few *calibrate* images, as a sentence; None if they suffice.
+
+    A learned predictor that cannot be calibrated is worse than a plain score that can.
+    """
+    if n_calibrate >= _LEAST_CALIBRATE:
+        return None
+    return (
+        f"reliability is the calibrated {_WITHOUT_LEARNING}, nothing is learned: expected at least "
+        f"{_LEAST_CALIBRATE} calibrate images, got {n_calibrate}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,6 +169,37 @@ def certify(
     return gate, verdict
 
 
+def certify_groups(
+    calibrate: Judged,
+    judged: Judged,
+    margin: float,
+    policy: PolicyRecipe,
+    verdict: Certification,
+) -> tuple[GroupCertificate, ...]:
+    """What the certified policy promises of clean images, each family and each severity band.
+
+    One claim: all its statements hold together at the policy's confidence level. The policy was
+    chosen on the same rows, so every group is tested along the whole walk.
+
+    Args:
+        calibrate: Attempts that shaped the path.
+        judged: Attempts on *certify*, one row per image.
+        margin: The switch margin.
+        policy: Target risk and confidence level.
+        verdict: Where the walk ended; without a certificate there is nothing to divide.
+    """
+    if verdict.index is None:
+        return ()
+    path = path_through(calibrate, margin, policy)
+    walked = ThresholdPath(
+        raw=path.raw[: verdict.index + 1], restored=path.restored[: verdict.index + 1]
+    )
+    accepted, wrong = judged.steps(walked, margin)
+    families = [corruption(n).families if n else () for n in judged.plan.corruptions.tolist()]
+    groups = condition_groups(families, judged.plan.severities)
+    return group_certificates(accepted, wrong, groups, policy.target_risk, policy.confidence_level)
+
+
 class Fitter:
     """Fits a gate to a frozen classifier, step by step.
 
@@ -175,16 +231,26 @@ class Fitter:
         self.router = Router(
             recipe.restorers.restorer_of, clean_share=recipe.restorers.clean_share_restored
         )
-        options = MlpOptions(
-            hidden=recipe.predictor.hidden,
-            members=recipe.predictor.members,
-            epochs=recipe.predictor.epochs,
-            dropout=recipe.predictor.dropout,
-        )
-        self.predictors = {
-            key: LearnedPredictor(options, seed=recipe.seed) for key in ("raw", "restored")
+        self.note = too_few_to_learn(len(splits.calibrate))
+        self.predictors = {key: self._new_predictor() for key in ("raw", "restored")}
+        kind = recipe.predictor.calibrator
+        self.calibrators: dict[str, Calibrator] = {
+            "raw": calibrator(kind),
+            "restored": calibrator(kind),
+            "final": IsotonicCalibrator(),
         }
-        self.calibrators = {key: IsotonicCalibrator() for key in ("raw", "restored", "final")}
+
+    def _new_predictor(self) -> ReliabilityPredictor:
+        if self.note is not None:
+            return predictor(_WITHOUT_LEARNING)
+        wanted = self.recipe.predictor
+        options = MlpOptions(
+            hidden=wanted.hidden,
+            members=wanted.members,
+            epochs=wanted.epochs,
+            dropout=wanted.dropout,
+        )
+        return LearnedPredictor(options, seed=self.recipe.seed)
 
     def run(self) -> FitResult:
         """All steps in order."""
@@ -210,11 +276,16 @@ class Fitter:
             restorers=self.restorers,
             router=self.router,
             predictors=self.predictors,
+            views=self.builder.views,
             calibrators=self.calibrators,
             gate=gate,
             conditions=ConditionsTest().fit(judged.signals, judged.raw_reliability),
             certificate=self._certificate(
-                gate, verdict, len(judged), variants=self._variants(declared, judged)
+                gate,
+                verdict,
+                len(judged),
+                variants=self._variants(declared, judged),
+                groups=certify_groups(declared, judged, margin, policy, verdict),
             ),
         )
         return FitResult(fitted=fitted, calibrate=declared, certify=judged)
@@ -270,8 +341,13 @@ class Fitter:
         table = EvidenceTable.concatenate([clean, degraded])
         declared = _mixed_rows(len(clean), len(degraded), self.recipe.conditions.clean_share)
         score = self.predictors["raw"].score(table.evidence)
-        self.calibrators["raw"].fit(score[declared], table.correct[declared])
-        raw = self.calibrators["raw"].reliability(score)
+        looks = table.evidence.take(declared)
+        self.calibrators["raw"].fit(
+            score[declared],
+            table.correct[declared],
+            context=raw_context(self.calibrators["raw"], looks),
+        )
+        raw = self._raw_reliability(table, score)
         restored = restored_looks(
             self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
         )
@@ -285,18 +361,24 @@ class Fitter:
     def _fit_restored_calibrator(
         self, restored: EvidenceTable, raw: FloatArray, usable: BoolArray
     ) -> None:
-        calibrator = self.calibrators["restored"]
         if not usable.any():
             # Nothing was restored here, so a restored answer has earned no trust.
-            calibrator.fit(np.zeros(1), np.zeros(1, dtype=bool), context=np.zeros((1, 1)))
+            self.calibrators["restored"] = IsotonicCalibrator().fit(
+                np.zeros(1), np.zeros(1, dtype=bool), context=np.zeros((1, 1))
+            )
             return
+        fitted = self.calibrators["restored"]
         scores = self.predictors["restored"].score(restored.evidence)
-        context = restored_context(raw)
-        calibrator.fit(scores[usable], restored.correct[usable], context=context[usable])
+        context = restored_context(fitted, restored.evidence, raw)
+        fitted.fit(scores[usable], restored.correct[usable], context=context[usable])
+
+    def _raw_reliability(self, table: EvidenceTable, score: FloatArray) -> FloatArray:
+        fitted = self.calibrators["raw"]
+        return fitted.reliability(score, context=raw_context(fitted, table.evidence))
 
     def _judge(self, table: EvidenceTable) -> Judged:
         score = self.predictors["raw"].score(table.evidence)
-        raw = self.calibrators["raw"].reliability(score)
+        raw = self._raw_reliability(table, score)
         restored = restored_looks(
             self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
         )
@@ -324,7 +406,13 @@ class Fitter:
         }
 
     def _certificate(
-        self, gate: Gate, verdict: Certification, n_certify: int, *, variants: Mapping[str, Any]
+        self,
+        gate: Gate,
+        verdict: Certification,
+        n_certify: int,
+        *,
+        variants: Mapping[str, Any],
+        groups: Sequence[GroupCertificate],
     ) -> dict[str, Any]:
         policy, conditions = self.recipe.policy, self.recipe.conditions
         return {
@@ -351,6 +439,8 @@ class Fitter:
             "not_covered": "any other traffic, such as " + ", ".join(conditions.held_out)
             if conditions.held_out
             else "any other traffic",
+            "note": self.note,
+            "groups": [asdict(group) for group in groups],
             "variants": dict(variants),
             "dataset": self.data.name,
             "splits": self.splits.to_json(self.data.digests),

@@ -7,13 +7,12 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from gatekeeper.bundle import FittedGate, restored_context
+from gatekeeper.bundle import FittedGate, raw_context, restored_context
 from gatekeeper.errors import InputError
 from gatekeeper.evidence import EvidenceTable, Plan, TableBuilder
 from gatekeeper.gate import Gate
 from gatekeeper.mlp import log_softmax
-from gatekeeper.protocols import Calibrator
-from gatekeeper.reliability import LearnedPredictor
+from gatekeeper.protocols import Calibrator, ReliabilityPredictor
 from gatekeeper.risk_control import ThresholdPath
 from gatekeeper.routing import Router
 from gatekeeper.signals import N_SCALARS
@@ -104,18 +103,27 @@ class Judged:
 
     def counts(self, path: ThresholdPath, margin: float) -> tuple[IntArray, IntArray]:
         """Accepted and wrongly accepted images at every point of a path, shape (M,) each."""
-        accepted, wrong = [], []
-        for raw_at, restored_at in zip(path.raw, path.restored, strict=True):
+        accepted, wrong = self.steps(path, margin)
+        return accepted.sum(axis=0), (accepted & wrong).sum(axis=0)
+
+    def steps(self, path: ThresholdPath, margin: float) -> tuple[BoolArray, BoolArray]:
+        """Whether each image is accepted, and its final label wrong, at every point of a path.
+
+        Returns:
+            Both of shape (N, M), one column per point.
+        """
+        accepted = np.empty((len(self), len(path)), dtype=bool)
+        wrong = np.empty_like(accepted)
+        for point, (raw_at, restored_at) in enumerate(zip(path.raw, path.restored, strict=True)):
             gate = Gate(
                 accept_raw_at=float(raw_at),
                 accept_restored_at=float(restored_at),
                 switch_margin=margin,
             )
             replay = gate.replay(self.raw_reliability, self.restored_reliability)
-            missed = self.final_labels(replay.keep_restored) != self.labels
-            accepted.append(int(replay.accepted.sum()))
-            wrong.append(int((replay.accepted & missed).sum()))
-        return np.array(accepted), np.array(wrong)
+            accepted[:, point] = replay.accepted
+            wrong[:, point] = self.final_labels(replay.keep_restored) != self.labels
+        return accepted, wrong
 
 
 def sweep(judged: Judged, margin: float, *, doubt_below: float = 1.0) -> ThresholdPath:
@@ -137,8 +145,9 @@ def judge(
         builder: Makes the restored looks.
         doubt_below: Raw reliability below which a restored look is taken where a restorer fits.
     """
+    calibrator = fitted.calibrators["raw"]
     score = fitted.predictors["raw"].score(table.evidence)
-    raw = fitted.calibrators["raw"].reliability(score)
+    raw = calibrator.reliability(score, context=raw_context(calibrator, table.evidence))
     restored = restored_looks(fitted.router, table, raw, builder, doubt_below=doubt_below)
     return judged_with(
         table, score, raw, restored, fitted.predictors["restored"], fitted.calibrators["restored"]
@@ -164,7 +173,7 @@ def judged_with(
     score: FloatArray,
     raw: FloatArray,
     restored: EvidenceTable,
-    predictor: LearnedPredictor,
+    predictor: ReliabilityPredictor,
     calibrator: Calibrator,
 ) -> Judged:
     """Join raw and restored looks to attempts, with the parts of a gate that is being fitted.
@@ -185,7 +194,8 @@ def judged_with(
         labels[rows] = restored.evidence.labels
         names[rows] = restored.evidence.restorer
         reliability[rows] = calibrator.reliability(
-            predictor.score(restored.evidence), context=restored_context(raw[rows])
+            predictor.score(restored.evidence),
+            context=restored_context(calibrator, restored.evidence, raw[rows]),
         )
     return Judged(
         plan=table.plan,

@@ -92,7 +92,8 @@ class Gatekeeper:
             return []
         images = fit_to(images, self.image_size)
         seeds = seeds_for(self.fitted.seed, tensor_digests(images), "serve")
-        first = collect(self.fitted.classifier, images, seeds)
+        views = self.fitted.views
+        first = collect(self.fitted.classifier, images, seeds, views=views)
         raw = self.fitted.raw_reliability(first)
         restored = np.full(len(images), np.nan)
         restorer = np.full(len(images), "", dtype="<U32")
@@ -103,7 +104,9 @@ class Gatekeeper:
         rows = np.flatnonzero(restorer != "")
         if len(rows):
             better = restore_rows(self.fitted.restorers, images[rows], restorer[rows], seeds[rows])
-            second = collect(self.fitted.classifier, better, seeds[rows], restorer[rows])
+            second = collect(
+                self.fitted.classifier, better, seeds[rows], restorer[rows], views=views
+            )
             second = second.after(first.take(rows))
             restored[rows] = self.fitted.restored_reliability(second, raw[rows])
             labels[rows] = second.labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -212,4 +212,14 @@ class Corruption(Protocol):
 
     def __call__(self, images: Tensor, *, severity: int, seeds: IntArray) -> Tensor:
         """(B, 3, H, W) -> (B, 3, H, W) in [0, 1]; severity 1…5; a row depends on its seed only."""
+        ...
+
+    def at_severity(
+        self, images: Tensor, *, severity: float | Tensor, seeds: IntArray
+    ) -> Tensor:
+        """The same between the tabulated severities: one number in 0.5…5.5, or one per image."""
+        ...
+
+    def table_for(self, height: int, width: int) -> Any:  # noqa: ANN401  # JSON-ready
+        """Everything that sets the strength of the severities at that size; part of cache keys."""
         ...

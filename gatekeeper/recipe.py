@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gatekeeper.calibrators import calibrator
 from gatekeeper.corruptions import CORRUPTIONS, corruption
 from gatekeeper.errors import InputError, RecipeError
 from gatekeeper.images import DATASET_SPECS
+from gatekeeper.views import check_views
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -88,11 +90,19 @@ class ClassifierRecipe(_Strict):
         options: That kind's own options, such as name, checkpoint, mean, std, size. A relative
             ``checkpoint`` or ``path`` is taken from the recipe's folder.
         training: Present where the classifier is to be trained on *train* first.
+        record: Name of a shipped record in ``models/``, in place of kind and options.
     """
 
     kind: Literal["timm", "module", "onnx"] = "timm"
     options: dict[str, Any] = {}
     training: ClassifierTraining | None = None
+    record: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.record is not None and (self.options or self.training is not None):
+            raise InputError("a classifier's record says it all: leave out options and training")
+        return self
 
 
 class ConditionsRecipe(_Strict):
@@ -149,13 +159,32 @@ class RestorersRecipe(_Strict):
 
 
 class PredictorRecipe(_Strict):
-    """The reliability predictors of raw and restored looks."""
+    """The reliability predictors of raw and restored looks.
+
+    Attributes:
+        hidden: Width of the hidden layers.
+        members: Networks in the ensemble.
+        epochs: Passes over the looks.
+        dropout: Share of hidden units dropped in fitting.
+        looks_per_image: Looks at each *fit* image, the first of them clean.
+        views: Views that the classifier is asked about at every look, such as ``["flip"]``; each
+            costs another pass of the classifier.
+        calibrator: Of raw and restored looks; a key of ``gatekeeper.calibrators.CALIBRATORS``.
+    """
 
     hidden: int = Field(default=128, ge=1)
     members: int = Field(default=3, ge=1)
     epochs: int = Field(default=8, ge=1)
     dropout: Share = 0.1
     looks_per_image: int = Field(default=3, ge=2)
+    views: tuple[str, ...] = ()
+    calibrator: str = "isotonic"
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        check_views(self.views)
+        calibrator(self.calibrator)
+        return self
 
 
 class PolicyRecipe(_Strict):

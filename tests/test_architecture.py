@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "calibrators",
         "manifest",
         "mlp",
+        "views",
         "testing",
     ),
     ("gate", "risk_control", "monitoring", "routing", "levels"),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from typing import Protocol, Self, runtime_checkable
 
 from gatekeeper.errors import InputError
-from gatekeeper.protocols import ReliabilityPredictor
+from gatekeeper.protocols import Evidence, ReliabilityPredictor
 from gatekeeper.reliability.agreement import VIEW_SCORES, ViewScore
 from gatekeeper.reliability.learned import LearnedPredictor
 from gatekeeper.reliability.mahalanobis import Mahalanobis
@@ -18,6 +19,30 @@ from gatekeeper.reliability.pnorm import MaxLogitPNorm
 from gatekeeper.reliability.probe_layout import PROBE_VIEWS, ProbeLayout
 from gatekeeper.reliability.scores import SINGLE_SCORES, SingleScore
 from gatekeeper.reliability.sirc import FeatureNorm, Sirc
+from gatekeeper.types import FloatArray, IntArray
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A predictor that keeps what it has learned as plain arrays."""
+
+    def fit(self, evidence: Evidence, labels: IntArray) -> Self:
+        """As every predictor."""
+        ...
+
+    def score(self, evidence: Evidence) -> FloatArray:
+        """As every predictor."""
+        ...
+
+    def state(self) -> dict[str, FloatArray]:
+        """The fitted parameters."""
+        ...
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, FloatArray]) -> Self:
+        """Rebuild from :meth:`state`."""
+        ...
+
 
 __all__ = [
     "PREDICTORS",
@@ -33,7 +58,10 @@ __all__ = [
     "SingleScore",
     "Sirc",
     "ViewScore",
+    "name_of_predictor",
     "predictor",
+    "predictor_from_state",
+    "state_of_predictor",
 ]
 
 PREDICTORS: Mapping[str, Callable[[], ReliabilityPredictor]] = {
@@ -72,3 +100,37 @@ def predictor(name: str) -> ReliabilityPredictor:
             f"expected one of the predictors {', '.join(sorted(PREDICTORS))}, got {name!r}{hint}"
         )
     return PREDICTORS[name]()
+
+
+def name_of_predictor(fitted: ReliabilityPredictor) -> str:
+    """The key of ``PREDICTORS`` that makes predictors like this one.
+
+    Raises:
+        InputError: there is none.
+    """
+    for table in (SINGLE_SCORES, VIEW_SCORES):
+        for name, score in table.items():
+            if score is fitted:
+                return name
+    for name, make in PREDICTORS.items():
+        if isinstance(make, type) and type(fitted) is make:
+            return name
+    raise InputError(
+        f"expected a predictor of the kinds {', '.join(sorted(PREDICTORS))}, got "
+        f"{type(fitted).__name__}: enter it in PREDICTORS"
+    )
+
+
+def state_of_predictor(fitted: ReliabilityPredictor) -> dict[str, FloatArray]:
+    """What a predictor has learned, as plain arrays; nothing where it learns nothing."""
+    return dict(fitted.state()) if isinstance(fitted, Learning) else {}
+
+
+def predictor_from_state(name: str, state: Mapping[str, FloatArray]) -> ReliabilityPredictor:
+    """Rebuild from :func:`name_of_predictor` and :func:`state_of_predictor`.
+
+    Raises:
+        InputError: the name is unknown, or the arrays are not those of such a predictor.
+    """
+    fresh = predictor(name)
+    return type(fresh).from_state(state) if isinstance(fresh, Learning) else fresh

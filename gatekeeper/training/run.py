@@ -9,8 +9,8 @@ from pathlib import Path
 from gatekeeper.images import load_dataset, make_splits
 from gatekeeper.progress import Progress, Silent
 from gatekeeper.training.classifier import classifier_steps, train_classifier
-from gatekeeper.training.record import WEIGHTS_FILE, TrainedClassifier, write_classifier_record
 from gatekeeper.training.recipe import TrainingRecipe
+from gatekeeper.training.record import WEIGHTS_FILE, TrainedClassifier, write_classifier_record
 
 _CHECKPOINT = "checkpoint.safetensors"
 _VERSIONED = ("torch", "timm", "vision-gatekeeper")

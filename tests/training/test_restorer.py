@@ -1,4 +1,4 @@
-"""Training sees *train* and seen corruptions only; flips and crops by hand."""
+"""Training of the restorer sees *train* and its own corruptions only."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ import torch
 import gatekeeper.training.restorer as training
 from gatekeeper.errors import RecipeError
 from gatekeeper.images import Dataset
-from gatekeeper.recipe import ClassifierTraining, Recipe, parse_recipe
-from gatekeeper.training import (
-    channel_statistics,
-    flipped_and_cropped,
-    train_restorer,
-    train_classifier,
-)
+from gatekeeper.recipe import Recipe, parse_recipe
+from gatekeeper.training import train_restorer
 from tests import small_gate
 
 
@@ -72,43 +67,3 @@ def test_the_restorer_sees_train_and_its_own_corruptions_only(data, monkeypatch)
 def test_without_a_corruption_there_is_nothing_to_train(data) -> None:
     with pytest.raises(RecipeError, match="no corruption is routed to the autoencoder"):
         train_restorer(data, small_gate.splits(), small_gate.classifier(), small_gate.recipe())
-
-
-def test_the_classifier_sees_train_only(data, tmp_path: Path) -> None:
-    parts = small_gate.splits()
-    spec = train_classifier(
-        data, parts, ClassifierTraining(epochs=1, batch_size=750),
-        weights=tmp_path / "w.safetensors",
-        seed=0,
-    )  # fmt: skip
-    assert data.read == set(parts.train.tolist())
-    built = spec.build(device="cpu")
-    assert built.class_names == data.class_names
-    assert built.look(data.batch(parts.test[:2])).logits.shape == (2, 10)
-
-
-def test_channel_statistics_by_hand(data) -> None:
-    rows = small_gate.splits().train
-    found = channel_statistics(data, rows)
-    pixels = data.images[rows] / 255
-    np.testing.assert_allclose(found.mean, [pixels.mean()] * 3, rtol=1e-5)
-    np.testing.assert_allclose(found.std, [pixels.std()] * 3, rtol=1e-5)
-
-
-def test_every_flip_and_crop_is_a_window_of_the_padded_image() -> None:
-    image = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    padded = torch.nn.functional.pad(image, (1,) * 4)
-    windows = [padded[0, :, y : y + 6, x : x + 6] for y in range(3) for x in range(3)]
-    flipped = [
-        torch.nn.functional.pad(image.flip(3), (1,) * 4)[0, :, y : y + 6, x : x + 6]
-        for y in range(3) for x in range(3)
-    ]  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        found = flipped_and_cropped(image.expand(300, -1, -1, -1), 1)
-    seen = set()
-    for one in found:
-        matches = [i for i, window in enumerate([*windows, *flipped]) if torch.equal(one, window)]
-        assert len(matches) == 1
-        seen.add(matches[0])
-    assert len(seen) == 18
