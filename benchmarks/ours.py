@@ -1,0 +1,13 @@
+"""What "ours" means in the benchmarks: the predictor. One place to change it."""
+
+from __future__ import annotations
+
+from gatekeeper.protocols import ReliabilityPredictor
+from gatekeeper.reliability.learned import LearnedPredictor
+
+OURS = "ours"
+
+
+def our_predictor(seed: int) -> ReliabilityPredictor:
+    """Our failure predictor, not fitted yet."""
+    return LearnedPredictor(seed=seed)
