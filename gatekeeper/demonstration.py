@@ -160,13 +160,13 @@ def run(
             data.labels,
             data.digests,
             test_index=data.test_index,
-            sizes=_sizes(recipe, data),
+            sizes=split_sizes(recipe, data),
             seed=recipe.seed,
         )
     with watch.stage("classifier"):
-        spec, classifier = _classifier(recipe, data, splits, out, bars)
+        spec, classifier = classifier_of(recipe, data, splits, out, bars)
     with watch.stage("restorers"):
-        restorers = _restorers(recipe, data, splits, classifier, bars)
+        restorers = restorers_of(recipe, data, splits, classifier, bars)
     builder = TableBuilder(
         data, classifier, restorers, cache=cache, progress=bars, views=recipe.predictor.views
     )
@@ -188,7 +188,7 @@ def run(
     )
 
 
-def _sizes(recipe: Recipe, data: Dataset) -> Mapping[str, int | float]:
+def split_sizes(recipe: Recipe, data: Dataset) -> Mapping[str, int | float]:
     """Images per split; shares become counts, rounded down so that they cannot ask for too many."""
     sizes = recipe.data.splits.given()
     if not len(data.test_index) and "test" not in sizes:
@@ -207,9 +207,21 @@ def _sizes(recipe: Recipe, data: Dataset) -> Mapping[str, int | float]:
     }
 
 
-def _classifier(
+def classifier_of(
     recipe: Recipe, data: Dataset, splits: Splits, out: Path, progress: Progress
 ) -> tuple[ClassifierSpec, Classifier]:
+    """The recipe's classifier: of a record, trained on *train*, or rebuilt from its options.
+
+    Args:
+        recipe: What to gate.
+        data: The data set.
+        splits: Its splits.
+        out: Folder for the weights of a classifier that is trained.
+        progress: Told of the training's steps.
+
+    Raises:
+        RecipeError: it knows another number of classes than the data have.
+    """
     training, record = recipe.classifier.training, recipe.classifier.record
     if record is not None:
         spec = classifier_of_record(shipped("models", record))
@@ -235,9 +247,10 @@ def _classifier(
     return spec, classifier
 
 
-def _restorers(
+def restorers_of(
     recipe: Recipe, data: Dataset, splits: Splits, classifier: Classifier, progress: Progress
 ) -> dict[str, Restorer]:
+    """The restorers that the recipe routes to, by name; the autoencoder is trained on *train*."""
     restorers: dict[str, Restorer] = {}
     for name in sorted(set(recipe.restorers.restorer_of.values())):
         if name == AutoencoderRestorer.name:

@@ -122,10 +122,10 @@ def _images(n, official):
     ],
 )
 def test_test_images_are_set_aside_where_there_is_no_official_part(official, given, expected):
-    assert demonstration._sizes(_Asked(given), _images(100, official)) == expected
+    assert demonstration.split_sizes(_Asked(given), _images(100, official)) == expected
 
 
 @pytest.mark.parametrize("n", [7, 99, 300, 301, 4999])
 def test_shares_that_make_a_whole_never_ask_for_more_than_there_is(n):
     shares = {"train": 0.4, "fit": 0.2667, "calibrate": 0.1333, "certify": 0.2}
-    assert sum(demonstration._sizes(_Asked(shares), _images(n, 0)).values()) <= n
+    assert sum(demonstration.split_sizes(_Asked(shares), _images(n, 0)).values()) <= n
