@@ -138,7 +138,7 @@ class Rotation:
         return self._kept("ours", _ours_facts(group, seed), make)
 
     def reliabilities(self, group: str, seed: int) -> dict[str, FloatArray]:
-        """Way to a reliability -> reliability of the :meth:`Grid.judged` rows, float32."""
+        """Way to a reliability -> reliability of the :meth:`Grid.judged` rows."""
 
         def make() -> dict[str, FloatArray]:
             scores, calibrate = self.ours(group, seed), self._table("calibrate")
@@ -146,7 +146,7 @@ class Rotation:
             learn = _answers(calibrate, scores["calibrate"], rows)
             judge = _answers(self._table("test"), scores["test"], self.grid.judged(group))
             return {
-                name: calibration(learn, judge).astype(np.float32)
+                name: np.asarray(calibration(learn, judge), dtype=np.float64)
                 for name, calibration in CALIBRATIONS.items()
             }
 

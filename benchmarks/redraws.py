@@ -118,6 +118,24 @@ class Redraws:
         low, high = np.quantile(redrawn, [tail, 1.0 - tail])
         return Ends(value=estimate.value, low=float(low), high=float(high))
 
+    def pessimistic(self, value: float, redrawn: FloatArray) -> Ends:
+        """Ends of a 95 % interval of something at least 0, from its values in the redraws.
+
+        Each end is the more pessimistic of the percentile and the reflected bootstrap, as in
+        :func:`gatekeeper.metrics.bootstrap_interval`: a binned error is biased in every redraw.
+
+        Args:
+            value: On the images as they are.
+            redrawn: Shape (M,).
+        """
+        tail = (1.0 - _ALL) / 2.0
+        low, high = np.quantile(redrawn, [tail, 1.0 - tail])
+        return Ends(
+            value=value,
+            low=float(max(0.0, min(low, 2.0 * value - high))),
+            high=float(max(high, 2.0 * value - low)),
+        )
+
 
 def mean_ends(ends: Sequence[Ends]) -> Ends:
     """Means over the seeds: of the values, and of each end; at least one."""
