@@ -11,9 +11,18 @@ from functools import cache
 
 from gatekeeper.corruptions.base import SEVERITIES, TabulatedCorruption, store_8_bit
 from gatekeeper.corruptions.blur import DefocusBlur, GaussianBlur, MotionBlur, ZoomBlur
+from gatekeeper.corruptions.camera import Camera
 from gatekeeper.corruptions.composition import Composition
 from gatekeeper.corruptions.digital import ElasticTransform, JpegCompression, Pixelate
-from gatekeeper.corruptions.geometric import HorizontalShift
+from gatekeeper.corruptions.geometric import (
+    Crop,
+    HorizontalShift,
+    Perspective,
+    Rotation,
+    Scale,
+    Shear,
+    Shift,
+)
 from gatekeeper.corruptions.glass import GlassBlur
 from gatekeeper.corruptions.noise import (
     GaussianNoise,
@@ -27,6 +36,14 @@ from gatekeeper.corruptions.noise import (
 )
 from gatekeeper.corruptions.spatter import Spatter
 from gatekeeper.corruptions.tone import Brightness, Contrast, Dark, Saturate
+from gatekeeper.corruptions.unlike import (
+    BlueNoise,
+    CausticWarp,
+    CheckerboardCutout,
+    ConcentricWaves,
+    PlasmaNoise,
+    Sparkles,
+)
 from gatekeeper.corruptions.weather import Fog, Frost, Snow
 from gatekeeper.errors import InputError
 
@@ -43,8 +60,14 @@ __all__ = [
 ]
 
 CORRUPTIONS: dict[str, TabulatedCorruption] = {
+    "blue_noise": BlueNoise(),
     "brightness": Brightness(),
+    "camera": Camera(),
+    "caustic_warp": CausticWarp(),
+    "checkerboard_cutout": CheckerboardCutout(),
+    "concentric_waves": ConcentricWaves(),
     "contrast": Contrast(),
+    "crop": Crop(),
     "dark": Dark(),
     "defocus_blur": DefocusBlur(),
     "elastic_transform": ElasticTransform(),
@@ -60,19 +83,43 @@ CORRUPTIONS: dict[str, TabulatedCorruption] = {
     "jpeg_compression": JpegCompression(),
     "motion_blur": MotionBlur(),
     "periodic": PeriodicNoise(),
+    "perspective": Perspective(),
     "pixelate": Pixelate(),
+    "plasma_noise": PlasmaNoise(),
+    "rotation": Rotation(),
     "saturate": Saturate(),
+    "scale": Scale(),
+    "shear": Shear(),
+    "shift": Shift(),
     "shot_noise": ShotNoise(),
     "snow": Snow(),
+    "sparkles": Sparkles(),
     "spatter": Spatter(),
     "speckle": SpeckleNoise(),
     "speckle_noise": PublishedSpeckleNoise(),
     "zoom_blur": ZoomBlur(),
 }
 
+for _parts in (
+    ("dark", "shot_noise"),
+    ("fog", "jpeg_compression"),
+    ("gaussian_blur", "jpeg_compression"),
+    ("motion_blur", "gaussian_noise"),
+    ("rotation", "pixelate"),
+    ("snow", "defocus_blur"),
+):
+    _both = Composition(*(CORRUPTIONS[part] for part in _parts))
+    CORRUPTIONS[_both.name] = _both
+
 GROUPS: dict[str, str] = {
+    "blue_noise": "C-bar-like",
     "brightness": "tone and weather",
+    "camera_noise": "noise",
+    "caustic_warp": "C-bar-like",
+    "checkerboard_cutout": "C-bar-like",
+    "concentric_waves": "C-bar-like",
     "contrast": "tone and weather",
+    "crop": "geometric",
     "dark": "tone and weather",
     "defocus_blur": "blur",
     "elastic_transform": "digital",
@@ -85,13 +132,20 @@ GROUPS: dict[str, str] = {
     "jpeg": "digital",
     "motion_blur": "blur",
     "periodic": "noise",
+    "perspective": "geometric",
     "pixelate": "digital",
+    "plasma_noise": "C-bar-like",
+    "rotation": "geometric",
     "saturate": "tone and weather",
+    "scale": "geometric",
+    "shear": "geometric",
     "shift": "geometric",
     "shot": "noise",
     "snow": "tone and weather",
+    "sparkles": "C-bar-like",
     "spatter": "tone and weather",
     "speckle": "noise",
+    "white_balance": "tone and weather",
     "zoom_blur": "blur",
 }
 

@@ -177,8 +177,8 @@ class ZoomBlur(_BlendedBlur):
     name = "zoom_blur"
     families = ("zoom_blur",)
     parameters = ("largest_zoom", "zooms")
-    small_rows: Rows = ((1.05, 6.0), (1.1, 11.0), (1.15, 16.0), (1.2, 21.0), (1.25, 26.0))
-    large_rows: Rows = ((1.1, 11.0), (1.15, 16.0), (1.2, 11.0), (1.24, 13.0), (1.3, 11.0))
+    small_rows: Rows = ((1.06, 7.0), (1.11, 12.0), (1.15, 16.0), (1.2, 21.0), (1.25, 26.0))
+    large_rows: Rows = ((1.11, 12.0), (1.15, 16.0), (1.2, 11.0), (1.24, 13.0), (1.3, 11.0))
     source = _SOURCE
 
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:

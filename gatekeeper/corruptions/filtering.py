@@ -112,13 +112,29 @@ def smooth_field(field: Tensor, sigma: Tensor) -> Tensor:
         field: Shape (B, H, W).
         sigma: Standard deviation in pixels, shape (B,), at least 0.
     """
-    height, width = field.shape[1:]
-    down, across = (_cosines(size, field.device) for size in (height, width))
-    spectrum = down @ field.double() @ across.T
-    squared = [
+    squared = _squared_frequencies(field)
+    return _shaped(field, torch.exp(-0.5 * sigma.double()[:, None, None] ** 2 * squared))
+
+
+def blue_field(field: Tensor) -> Tensor:
+    """White noise (B, H, W) of variance 1, shaped so that power is proportional to frequency.
+
+    The variance, averaged over the field, stays 1.
+    """
+    gain = _squared_frequencies(field) ** 0.25
+    return _shaped(field, gain / (gain**2).mean().sqrt().clamp(min=1e-9))
+
+
+def _squared_frequencies(field: Tensor) -> Tensor:
+    """Squared frequency of each element of the cosine basis, radians per pixel, (H, W)."""
+    height, width = (
         (math.pi * torch.arange(size, dtype=torch.float64, device=field.device) / size) ** 2
-        for size in (height, width)
-    ]
-    power = squared[0][:, None] + squared[1][None, :]
-    spectrum = spectrum * torch.exp(-0.5 * sigma.double()[:, None, None] ** 2 * power)
-    return (down.T @ spectrum @ across).to(field.dtype)
+        for size in field.shape[1:]
+    )
+    return height[:, None] + width[None, :]
+
+
+def _shaped(field: Tensor, gain: Tensor) -> Tensor:
+    down, across = (_cosines(size, field.device) for size in field.shape[1:])
+    spectrum = down @ field.double() @ across.T
+    return (down.T @ (spectrum * gain) @ across).to(field.dtype)

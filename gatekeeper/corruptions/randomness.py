@@ -100,11 +100,16 @@ def pixel_normal(images: Tensor, seeds: IntArray, *, stream: int = 0) -> Tensor:
     return _per_pixel(images, seeds, stream, normal=True)
 
 
+def is_grey(images: Tensor) -> Tensor:
+    """Whether the three channels of an image (B, 3, H, W) are equal, boolean (B,)."""
+    return (images == images[:, :1]).flatten(1).all(dim=1)
+
+
 def _per_pixel(images: Tensor, seeds: IntArray, stream: int, *, normal: bool) -> Tensor:
     batch, channels, height, width = images.shape
     if len(seeds) != batch:
         raise InputError(f"expected one seed per image, got {len(seeds)} for {batch} images")
-    grey = (images == images[:, :1]).flatten(1).all(dim=1)
+    grey = is_grey(images)
     drawn = 1 if bool(grey.all()) else channels
     words = _words(seeds, drawn * height * width, stream, images.device)
     draws = _gauss(words) if normal else _high(words)

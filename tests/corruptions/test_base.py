@@ -51,7 +51,7 @@ def test_a_tabulated_level_equals_its_severity(corruption: TabulatedCorruption) 
 
 
 # These colour what is grey: a red tint, pale water and brown mud.
-COLOURING = {"saturate", "spatter"}
+COLOURING = {"camera", "saturate", "spatter"}
 
 
 @pytest.mark.parametrize("name", sorted(set(CORRUPTIONS) - COLOURING))

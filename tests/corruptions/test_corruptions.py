@@ -23,6 +23,6 @@ def test_an_unknown_name_is_refused_with_near_matches() -> None:
     with pytest.raises(InputError, match=r"got 'gausian'; did you mean gaussian"):
         corruption("gausian")
     with pytest.raises(
-        InputError, match=r"one of the corruptions .*, contrast, dark, .* got 'zzz'$"
+        InputError, match=r"one of the corruptions .*, contrast, .*, dark, .* got 'zzz'$"
     ):
         corruption("zzz")
