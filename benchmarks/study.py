@@ -1,4 +1,4 @@
-"""The experiment that the reliability benchmarks share: two classifiers, 31 corruptions, six groups.
+"""What the reliability benchmarks share: two classifiers, 31 corruptions in six groups.
 
     python -m benchmarks.study --data cifar10:PATH [--workers 2] [--parts fit,calibrate,test]
 
@@ -274,7 +274,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             subprocess.Popen([*command, "--shard", f"{i}/{arguments.workers}"], cwd=ROOT)  # noqa: S603  # our own module
             for i in range(arguments.workers)
         ]
-        if any([worker.wait() for worker in workers]):
+        codes = [worker.wait() for worker in workers]  # all of them, also after a failure
+        if any(codes):
             raise SystemExit(1)
         return
     shard = (0, 1)

@@ -70,6 +70,9 @@ class ClassifierTraining(_Strict):
         crop_padding_px: Zeros around an image before a random crop of its own size.
         min_steps: Least optimiser steps, for small data sets.
         weight_decay: Of SGD.
+        restart_epochs: Passes of a second cycle after the first; 0 for none. A finished first cycle
+            that was kept goes on from there.
+        restart_learning_rate: Peak of the second cycle.
         bf16: Compute in bfloat16 while training; weights and served answers stay float32.
     """
 
@@ -79,6 +82,8 @@ class ClassifierTraining(_Strict):
     learning_rate: float = Field(default=0.2, gt=0)
     crop_padding_px: int = Field(default=4, ge=0)
     weight_decay: float = Field(default=5e-4, ge=0)
+    restart_epochs: int = Field(default=0, ge=0)
+    restart_learning_rate: float = Field(default=0.1, gt=0)
     bf16: bool = False
 
 

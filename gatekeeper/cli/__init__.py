@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from gatekeeper import __version__
 from gatekeeper.cli import data, decide, demo, doctor, fit, registry, serve, train
 from gatekeeper.errors import GatekeeperError
+from gatekeeper.memory import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _BAD
+    keep_freed_memory()
     try:
         code: int = arguments.run(arguments)
         # Here, not at the interpreter's end, where a closed pipe could not be handled any more.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gatekeeper.cli.options import add_command
 
-_EXAMPLE = """  gatekeeper train models/resnet10-cifar10/recipe.toml --data-dir cifar --out models/mine
-  gatekeeper train models/resnet10-cifar10/recipe.toml --data-dir cifar --out models/mine --resume"""
+_EXAMPLE = """  gatekeeper train models/resnet10-cifar10/recipe.toml --data-dir cifar --out mine
+  gatekeeper train models/resnet10-cifar10/recipe.toml --data-dir cifar --out mine --resume"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

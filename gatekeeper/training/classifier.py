@@ -60,7 +60,8 @@ def channel_statistics(data: Dataset, positions: IntArray) -> ChannelStatistics:
 
 def classifier_steps(options: ClassifierTraining, n_images: int) -> int:
     """How many optimiser steps the training takes."""
-    return _epochs(options, n_images) * _batches(options, n_images)
+    epochs = _epochs(options, n_images) + options.restart_epochs
+    return epochs * _batches(options, n_images)
 
 
 def _batches(options: ClassifierTraining, n_images: int) -> int:
@@ -168,13 +169,15 @@ class _Training:
         self.data, self.splits, self.options = data, splits, options
         self.preprocessing, self.seed = preprocessing, seed
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.n_epochs = _epochs(options, len(splits.train))
+        self.n_first = _epochs(options, len(splits.train))
+        self.n_epochs = self.n_first + options.restart_epochs
         self.n_batches = _batches(options, len(splits.train))
         self.steps_done = 0
         facts = {
             "architecture": architecture,
             "kwargs": dict(kwargs),
-            "options": options.model_dump(),
+            # Without the second cycle: one that is added later goes on from the first.
+            "options": options.model_dump(exclude={"restart_epochs", "restart_learning_rate"}),
             "preprocessing": preprocessing.to_json(),
             "seed": seed,
             "train": splits.digest_of("train", data.digests),
@@ -191,19 +194,24 @@ class _Training:
             weight_decay=options.weight_decay,
             nesterov=True,
         )
-        self.schedule = self._new_schedule()
+        self.schedule = self._cycle(0)
 
-    def _new_schedule(self) -> torch.optim.lr_scheduler.OneCycleLR:
+    def _cycle(self, steps_done: int) -> torch.optim.lr_scheduler.OneCycleLR:
+        """The schedule of the first cycle, or of the second once the first is over."""
+        first = steps_done < self.n_first * self.n_batches or not self.options.restart_epochs
+        n_epochs = self.n_first if first else self.options.restart_epochs
+        peak = self.options.learning_rate if first else self.options.restart_learning_rate
+        for group in self.optimiser.param_groups:
+            group.pop("initial_lr", None)
         return torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser,
-            self.options.learning_rate,
-            total_steps=self.n_epochs * self.n_batches + 1,
-            pct_start=0.25,
+            self.optimiser, peak, total_steps=n_epochs * self.n_batches + 1, pct_start=0.25
         )
 
     def epoch(self, number: int, on_step: OnStep) -> None:
         """One pass over *train*; its randomness comes from the seed and its number alone."""
         train = self.splits.train
+        if number == self.n_first:
+            self.schedule = self._cycle(self.steps_done)
         self.network.train()
         with torch.random.fork_rng():
             torch.manual_seed(self.seed + 1_000_003 * (number + 1))
@@ -270,7 +278,12 @@ class _Training:
             self.optimiser.state[parameter]["momentum_buffer"] = kept
         epochs_done = int(state["epochs_done"])
         self.steps_done = epochs_done * self.n_batches
-        self.schedule.last_epoch = self.steps_done - 1
+        self.schedule = self._cycle(self.steps_done)
+        before = self.n_first * self.n_batches if epochs_done >= self.n_first else 0
+        within = self.steps_done - (before if self.options.restart_epochs else 0)
+        if not within:
+            return epochs_done
+        self.schedule.last_epoch = within - 1
         self.optimiser.step()  # no gradients yet: nothing moves; the schedule wants it first
         self.schedule.step()
         return epochs_done

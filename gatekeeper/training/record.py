@@ -85,30 +85,41 @@ def _card(trained: TrainedClassifier, data: Dataset, splits: Splits) -> str:
     height, width = trained.spec.options["kwargs"]["size"]
     versions = ", ".join(f"{name} {version}" for name, version in trained.versions.items())
     schedule = recipe.training
+    second = (
+        f", then {schedule.restart_epochs} epochs of a second cycle with a peak of "
+        f"{schedule.restart_learning_rate}"
+        if schedule.restart_epochs
+        else ""
+    )
+    architecture, n_classes = trained.spec.options["name"], len(data.class_names)
+    train_digest = splits.digest_of("train", data.digests)[:16]
+    validation_digest = splits.digest_of("validation", data.digests)[:16]
     return f"""# {recipe.id}
 
-A {trained.spec.options["name"]} of the timm library that names the {len(data.class_names)} classes of
-{data.name}. It is the classifier that the reliability benchmarks stand in front of: trained on clean
-images with flips and crops only, frozen before any reliability predictor existed for it.
+A {architecture} of the timm library that names the {n_classes} classes of {data.name}. It is the
+classifier that the reliability benchmarks stand in front of: trained on clean images with flips and
+crops only, frozen before any reliability predictor existed for it.
 
 - **Made by** `gatekeeper train models/{recipe.id}/recipe.toml --data-dir DIR`, {versions}.
 - **Data** {data.name}, licence: {data.licence}. Weights from *train* ({len(splits.train):,} images,
-  digest `{splits.digest_of("train", data.digests)[:16]}`); *validation* watched, not selected on
-  ({n:,} images, digest `{splits.digest_of("validation", data.digests)[:16]}`).
-- **Schedule** {schedule.epochs} epochs, batches of {schedule.batch_size}, one cycle of SGD with a peak
-  learning rate of {schedule.learning_rate}; weights of the last epoch.
+  digest `{train_digest}`); *validation* watched, not selected on ({n:,} images, digest
+  `{validation_digest}`).
+- **Schedule** {schedule.epochs} epochs, batches of {schedule.batch_size}, one cycle of SGD with a
+  peak learning rate of {schedule.learning_rate}{second}; weights of the last epoch.
 - **Input** {height}×{width} px, normalised as `model.toml` says.
 - **Terms** The weights are under Apache-2.0, as the code. {recipe.terms}
 
 ## Numbers
 
-Accuracy on *validation*, clean: {accuracy:.1%} (exact 95 % interval {low:.1%}–{high:.1%}, n = {n:,}). Accuracy on
-*test*, clean and under every corruption: `benchmarks/results/failure_detection.json`.
+Accuracy on *validation*, clean: {accuracy:.1%} (exact 95 % interval {low:.1%}–{high:.1%},
+n = {n:,}).
+Accuracy on *test*, clean and under every corruption: `benchmarks/results/failure_detection.json`.
 
 ## Known failures
 
-- Never saw a corrupted image: noise, blur and low contrast break it, which is what it is here for.
-- The images it was made from are JPEG files; on other encodings of the same pictures its accuracy differs.
+- Never saw a corrupted image: noise, blur and low contrast break it, which is why it is here.
+- The images it was made from are JPEG files; on other encodings of the same pictures its accuracy
+  differs.
 """
 
 

@@ -1,4 +1,4 @@
-"""Training of classifiers: what is read, what is computed, and that a cut-short one goes on alike."""
+"""Training of classifiers: what is read, what comes out, and that a cut-short one goes on."""
 
 from __future__ import annotations
 
