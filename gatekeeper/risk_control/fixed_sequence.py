@@ -95,13 +95,15 @@ def fixed_sequence_test(
     n_passed = int(np.argmax(failed)) if failed.any() else len(failed)
     step = max(n_passed - 1, 0)
     reached_wrong, reached_accepted = int(wrong[step]), int(accepted[step])
-    reason = why_not_certified(
-        reached_wrong,
-        reached_accepted,
-        target_risk=target_risk,
-        confidence_level=level,
-        where="at the start of the path",
-    )
+    reason = None
+    if not n_passed:
+        reason = why_not_certified(
+            reached_wrong,
+            reached_accepted,
+            target_risk=target_risk,
+            confidence_level=level,
+            where="at the start of the path",
+        )
     return Certification(
         certified=n_passed > 0,
         index=step if n_passed else None,
@@ -109,5 +111,5 @@ def fixed_sequence_test(
         n_accepted=reached_accepted,
         tail=float(tails[step]),
         upper_bound=risk_upper_bound(reached_wrong, reached_accepted, level),
-        reason=None if n_passed else reason,
+        reason=reason,
     )

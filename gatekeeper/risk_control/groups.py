@@ -61,7 +61,8 @@ def condition_groups(
     Args:
         families: Families of each row's condition, N sequences; none for a clean row. A
             composition belongs to the group of each of its families.
-        severities: Severity of each row, integers, shape (N,), 1…5; of clean rows not looked at.
+        severities: Severity of each row, whole numbers, shape (N,), 1…5; of clean rows not
+            looked at.
 
     Returns:
         Name -> which rows are in the group, shape (N,); groups without rows are left out. Groups
@@ -135,8 +136,7 @@ def group_certificates(
     level = check_confidence_level(confidence_level)
     yes, errors = _steps(accepted, wrong)
     masks = _masks(groups, n=len(yes))
-    n_accepted = masks.astype(np.int64) @ yes
-    n_wrong = masks.astype(np.int64) @ (yes & errors)
+    n_accepted, n_wrong = _sums(masks, yes), _sums(masks, yes & errors)
     shape = n_accepted.shape
     tails = binomial_tails(n_wrong.ravel(), n_accepted.ravel(), target_risk).reshape(shape)
     p_values = tails.max(axis=1)
@@ -173,13 +173,15 @@ def _certificate(
     certified = p_values[1] <= 1.0 - levels[0]
     # The step that is furthest from being certified explains; with one step it is the policy's.
     weakest = int(np.argmax(bounds))
-    reason = why_not_certified(
-        int(wrong[weakest]),
-        int(accepted[weakest]),
-        target_risk=target_risk,
-        confidence_level=levels[1],
-        where=f"in the group {name!r}",
-    )
+    reason = None
+    if not certified:
+        reason = why_not_certified(
+            int(wrong[weakest]),
+            int(accepted[weakest]),
+            target_risk=target_risk,
+            confidence_level=levels[1],
+            where=f"in the group {name!r}",
+        )
     return GroupCertificate(
         name=name,
         n_images=n_images,
@@ -189,8 +191,13 @@ def _certificate(
         adjusted_p_value=p_values[1],
         upper_bound=bounds[weakest],
         certified=certified,
-        reason=None if certified else reason,
+        reason=reason,
     )
+
+
+def _sums(masks: BoolArray, flags: BoolArray) -> IntArray:
+    """Flags per group and step, (G, M); in floating point, which is exact here and fast."""
+    return np.rint(masks.astype(np.float64) @ flags.astype(np.float64)).astype(np.int64)
 
 
 def _steps(accepted: npt.ArrayLike, wrong: npt.ArrayLike) -> tuple[BoolArray, BoolArray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 
@@ -13,6 +12,7 @@ from gatekeeper.errors import InputError
 from gatekeeper.types import FloatArray, IntArray
 
 _UNIT = 2.0**-53
+_PURPOSE = np.uint64(0x6D69782074726166)
 
 
 def resample_to_mix(
@@ -85,9 +85,14 @@ def _drawn(mix: Mapping[str, float], name: str) -> dict[str, float]:
 
 
 def _uniform(seeds: IntArray) -> FloatArray:
-    """One number in [0, 1) per seed, shape (N,)."""
-    words = [
-        int.from_bytes(hashlib.blake2b(f"mix\n{seed}".encode(), digest_size=8).digest(), "big")
-        for seed in seeds.tolist()
-    ]
-    return np.array([word >> 11 for word in words], dtype=np.float64) * _UNIT
+    """One number in [0, 1) per seed, shape (N,): splitmix64 of the seed and of this purpose."""
+    words = _mixed(_mixed(seeds.astype(np.uint64)) ^ _PURPOSE)
+    return (words >> np.uint64(11)).astype(np.float64) * _UNIT
+
+
+def _mixed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """A step of splitmix64 (Steele, Lea & Flood 2014), wrapping at 64 bits."""
+    words = words + np.uint64(0x9E3779B97F4A7C15)
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))

@@ -182,9 +182,9 @@ def study(rng, n_groups, spread):
 @pytest.mark.parametrize("spread", [0.0, 0.04])
 def test_the_interval_covers_the_accuracy_of_a_new_group_as_often_as_it_says(spread):
     rng = np.random.default_rng(1)
-    results = [study(rng, 6, spread) for _ in range(400)]
+    results = [study(rng, 6, spread) for _ in range(250)]
     covered = sum(estimate.low <= truth <= estimate.high for estimate, truth in results)
-    assert covered >= 0.92 * 400
+    assert covered >= 0.92 * 250
     errors = [abs(estimate.value - truth) for estimate, truth in results]
     assert np.mean(errors) <= 0.02 + spread
     widths = [estimate.high - estimate.low for estimate, _ in results]

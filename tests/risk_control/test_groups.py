@@ -155,7 +155,7 @@ def test_promises_that_mean_nothing_are_refused(target, level):
 
 # --- by simulation ----------------------------------------------------------------------------
 
-N_DRAWS = 1500
+N_DRAWS = 1000
 
 
 def stream(rng, n, risks):

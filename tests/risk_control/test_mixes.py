@@ -91,7 +91,7 @@ RISKS = {"clean": 0.02, "rare": 0.3}
 RARE_SOURCE = {"clean": 0.98, "rare": 0.02}
 RARE_TARGET = {"clean": 0.88, "rare": 0.12}
 LEVEL = 0.95
-N_DRAWS = 1500
+N_DRAWS = 1000
 
 
 def test_the_binomial_holds_on_resampled_rows_and_breaks_on_weighted_errors():
@@ -102,15 +102,15 @@ def test_the_binomial_holds_on_resampled_rows_and_breaks_on_weighted_errors():
     by_resampling = by_weighting = 0
     weights = {c: RARE_TARGET[c] / RARE_SOURCE[c] for c in RARE_SOURCE}
     for draw in range(N_DRAWS):
-        conditions, seeds = drawn(1500, (7, draw), RARE_SOURCE)
+        conditions, seeds = drawn(1000, (7, draw), RARE_SOURCE)
         rare = conditions == "rare"
-        wrong = rng.random(1500) < np.where(rare, RISKS["rare"], RISKS["clean"])
+        wrong = rng.random(1000) < np.where(rare, RISKS["rare"], RISKS["clean"])
         rows = resample_to_mix(conditions, RARE_SOURCE, RARE_TARGET, seeds)
         tail = binomial_tail(int(wrong[rows].sum()), len(rows), target_risk)
         by_resampling += tail <= 1 - LEVEL
         weighted = np.where(rare, weights["rare"], weights["clean"])
         weighted_wrong = round(float((weighted * wrong).sum()))
-        by_weighting += binomial_tail(weighted_wrong, 1500, target_risk) <= 1 - LEVEL
+        by_weighting += binomial_tail(weighted_wrong, 1000, target_risk) <= 1 - LEVEL
     limit = stats.binom.ppf(0.99, N_DRAWS, 1 - LEVEL)
     assert 0.4 * (1 - LEVEL) * N_DRAWS <= by_resampling <= limit
     assert by_weighting > 2 * limit
