@@ -51,6 +51,7 @@ class Spatter(RowCorruption):
         (0.67, 0.4, 1.0, 0.65, 1.5, 1.0),
     )
     regimes = (0, 0, 0, 1, 1)
+    definition = 2
     source = "Hendrycks, Dietterich 2019 (arXiv:1903.12261); edge detector without hysteresis"
 
     def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:

@@ -34,7 +34,7 @@ class PlasmaNoise(TabulatedCorruption):
     name = "plasma_noise"
     families = ("plasma_noise",)
     levels = (0.1, 0.15, 0.18, 0.22, 0.27)
-    large_levels = (0.1, 0.2, 0.3, 0.4, 0.5)
+    large_levels = (0.2, 0.27, 0.32, 0.41, 0.48)
     unit = "amplitude, share of full scale"
     source = _SOURCE
 
@@ -52,7 +52,7 @@ class BlueNoise(TabulatedCorruption):
     name = "blue_noise"
     families = ("blue_noise",)
     levels = (0.039, 0.059, 0.071, 0.087, 0.106)
-    large_levels = (0.1, 0.2, 0.3, 0.4, 0.5)
+    large_levels = (0.071, 0.096, 0.114, 0.147, 0.172)
     unit = "standard deviation, share of full scale"
     source = _SOURCE
 
@@ -80,7 +80,7 @@ class CheckerboardCutout(TabulatedCorruption):
     name = "checkerboard_cutout"
     families = ("checkerboard_cutout",)
     levels = (0.025, 0.042, 0.05, 0.066, 0.08)
-    large_levels = (0.1, 0.2, 0.3, 0.4, 0.5)
+    large_levels = (0.044, 0.072, 0.09, 0.126, 0.165)
     unit = "share of the image, at most 0.5"
     source = _SOURCE
 
@@ -113,7 +113,7 @@ class Sparkles(TabulatedCorruption):
     name = "sparkles"
     families = ("sparkles",)
     levels = (0.9, 1.7, 2.4, 3.4, 4.8)
-    large_levels = (1.0, 3.0, 6.0, 10.0, 15.0)
+    large_levels = (3.8, 6.7, 8.7, 14.0, 18.7)
     unit = f"number, at most {_MOST_SPARKLES}"
     source = _SOURCE
 
@@ -147,7 +147,7 @@ class CausticWarp(TabulatedCorruption):
     name = "caustic_warp"
     families = ("caustic_warp",)
     levels = (0.0048, 0.007, 0.0084, 0.0099, 0.0121)
-    large_levels = (0.01, 0.02, 0.03, 0.04, 0.06)
+    large_levels = (0.0042, 0.0062, 0.0077, 0.0106, 0.0128)
     unit = "displacement, share of the side"
     source = _SOURCE
 
@@ -180,7 +180,7 @@ class ConcentricWaves(TabulatedCorruption):
     name = "concentric_waves"
     families = ("concentric_waves",)
     levels = (0.019, 0.029, 0.036, 0.049, 0.066)
-    large_levels = (0.01, 0.02, 0.03, 0.04, 0.06)
+    large_levels = (0.0106, 0.0172, 0.024, 0.0436, 0.07)
     unit = "displacement, share of the side"
     source = _SOURCE
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from gatekeeper.corruptions.geometric import HorizontalShift
-from tests.contracts.corruption import CorruptionContract
+from tests.contracts.corruption import PixelHarmContract
 
 
-class TestHorizontalShift(CorruptionContract):
+class TestHorizontalShift(PixelHarmContract):
     name = "horizontal_shift"
 
     @pytest.mark.parametrize(("severity", "pixels"), list(enumerate((1, 2, 3, 4, 6), 1)))

@@ -5,8 +5,16 @@ import pytest
 import torch
 from scipy import stats
 
-from gatekeeper.corruptions.noise import GaussianNoise, ImpulseNoise, PeriodicNoise, SpeckleNoise
-from tests.contracts.corruption import CorruptionContract
+from gatekeeper.corruptions import CORRUPTIONS
+from gatekeeper.corruptions.noise import (
+    GaussianNoise,
+    ImpulseNoise,
+    PeriodicNoise,
+    ShotNoise,
+    SpeckleNoise,
+    poisson_quantile,
+)
+from tests.contracts.corruption import PixelHarmContract
 
 SEEDS = np.arange(40) * 101 + 5
 GREYS = torch.tensor([0.4, 0.5, 0.6])[None, :, None, None]  # three channels, three draws
@@ -20,7 +28,7 @@ def one_level(level: float, n: int = 40) -> torch.Tensor:
     return torch.full((n, 1, 1, 1), level)
 
 
-class TestGaussianNoise(CorruptionContract):
+class TestGaussianNoise(PixelHarmContract):
     name = "gaussian"
 
     @pytest.mark.parametrize("sigma", GaussianNoise.levels)
@@ -36,7 +44,7 @@ class TestGaussianNoise(CorruptionContract):
         assert stored.var().item() == pytest.approx(expected, rel=4 * (2 / stored.numel()) ** 0.5)
 
 
-class TestImpulseNoise(CorruptionContract):
+class TestImpulseNoise(PixelHarmContract):
     name = "impulse"
 
     @pytest.mark.parametrize("share", ImpulseNoise.levels)
@@ -51,7 +59,7 @@ class TestImpulseNoise(CorruptionContract):
         assert torch.equal(noisy[rest], flat()[rest])
 
 
-class TestSpeckleNoise(CorruptionContract):
+class TestSpeckleNoise(PixelHarmContract):
     name = "speckle"
 
     @pytest.mark.parametrize("level", SpeckleNoise.levels)
@@ -68,7 +76,7 @@ class TestSpeckleNoise(CorruptionContract):
         assert torch.equal(SpeckleNoise()(black, severity=5, seeds=SEEDS[:1]), black)
 
 
-class TestPeriodicNoise(CorruptionContract):
+class TestPeriodicNoise(PixelHarmContract):
     name = "periodic"
 
     def test_two_symmetric_peaks_at_whole_cycles_with_the_amplitude_asked_for(self) -> None:
@@ -103,3 +111,66 @@ class TestPeriodicNoise(CorruptionContract):
         )
         corner = np.arcsin(wave[:, 0, 0, 0].double().numpy().clip(-1, 1))  # uniform if the phase is
         assert stats.kstest(corner, stats.uniform(-np.pi / 2, np.pi).cdf).pvalue > 0.01
+
+
+class TestPublishedGaussianNoise(PixelHarmContract):
+    name = "gaussian_noise"
+
+    def test_is_gaussian_noise_at_other_levels(self) -> None:
+        published = CORRUPTIONS["gaussian_noise"](flat(3), severity=2, seeds=SEEDS[:3])
+        assert torch.equal(published, GaussianNoise().at(flat(3), level=0.06, seeds=SEEDS[:3]))
+
+
+class TestPublishedImpulseNoise(PixelHarmContract):
+    name = "impulse_noise"
+
+
+class TestPublishedSpeckleNoise(PixelHarmContract):
+    name = "speckle_noise"
+
+
+class TestShotNoise(PixelHarmContract):
+    name = "shot_noise"
+
+    @pytest.mark.parametrize("photons", [3.0, 12.0, 60.0, 500.0])
+    def test_mean_is_the_pixel_and_variance_the_pixel_per_photon(self, photons: float) -> None:
+        shot = ShotNoise().degrade(flat(), one_level(photons), SEEDS).double()
+        n = shot[:, 0].numel()
+        for channel, grey in enumerate((0.4, 0.5, 0.6)):
+            values, variance = shot[:, channel], grey / photons
+            assert abs(values.mean().item() - grey) < 4 * (variance / n) ** 0.5
+            # The fourth central moment of a Poisson count of mean m is m + 3 m².
+            spread = ((1 / (grey * photons) + 2) / n) ** 0.5
+            assert values.var().item() == pytest.approx(variance, rel=4 * spread)
+
+    def test_counts_are_whole(self) -> None:
+        counts = ShotNoise().degrade(flat(), one_level(12.0), SEEDS) * 12
+        torch.testing.assert_close(counts, counts.round(), rtol=0, atol=1e-4)
+
+    def test_black_stays_black(self) -> None:
+        black = torch.zeros(1, 3, 9, 9)
+        assert torch.equal(ShotNoise()(black, severity=5, seeds=SEEDS[:1]), black)
+
+
+DRAWS = (torch.arange(20_000, dtype=torch.float64) + 0.5).div(20_000).float()
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.7, 3.0, 7.9])
+def test_small_poisson_quantiles_are_exact(mean: float) -> None:
+    counts = poisson_quantile(torch.full_like(DRAWS, mean), DRAWS)
+    expected = stats.poisson.ppf(DRAWS.double().numpy(), np.float64(np.float32(mean)))
+    # A draw within rounding of a step of the distribution may fall on either side of it.
+    assert (counts.numpy() != expected).mean() < 2e-4
+    assert np.abs(counts.numpy() - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mean", [8.0, 12.3, 60.0, 500.0])
+def test_large_poisson_quantiles_are_off_by_one_in_few_draws(mean: float) -> None:
+    counts = poisson_quantile(torch.full_like(DRAWS, mean), DRAWS)
+    wrong = counts.numpy() - stats.poisson.ppf(DRAWS.double().numpy(), mean)
+    assert np.abs(wrong).max() <= 1
+    assert (wrong != 0).mean() < 0.001
+
+
+def test_no_light_no_count() -> None:
+    assert torch.equal(poisson_quantile(torch.zeros(9), DRAWS[:9]), torch.zeros(9))
