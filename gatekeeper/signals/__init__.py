@@ -24,7 +24,7 @@ __all__ = [
 N_SCALARS = len(SIGNAL_NAMES)
 """Number of scalar signals; the columns from here on are the spectrum grid."""
 
-SIGNALS_VERSION = 2
+SIGNALS_VERSION = 3
 """Changes whenever a signal's definition does; part of every cached cell's key."""
 
 

@@ -20,33 +20,38 @@ BORDER_NAMES = (
 
 _LINES = 16
 _LEAST_MIRROR_PX, _WIDEST_MIRROR_PX = 3, 16
-_MIRROR_DEPTH = 8
+_MIRROR_DEPTH, _MIRROR_LINE = 6, 3
 _FLOOR = 2e-3
 
 
 def border_signals(planes: Planes) -> list[Tensor]:
     """One tensor of shape (B,) per name of :data:`BORDER_NAMES`."""
     luma = planes.luma
-    rows, columns = _lines(luma), _lines(luma.mT)
-    sides = [rows, (rows[0].flip(2), rows[1]), columns, (columns[0].flip(2), columns[1])]
-    runs = [_runs(lines) for lines, _ in sides]
-    black = [_runs(lines, of=0.0) for lines, _ in sides]
-    slants = [
-        ((b[:, 1:] - b[:, :-1]).abs() * (lines.shape[2] / step)).clamp_max(1.0).mean(dim=1)
-        for b, (lines, step) in zip(black, sides, strict=True)
-    ]
+    runs, black, slants, mirrors = zip(*map(_two_sides, (luma, luma.mT)), strict=True)
     return [
         (luma[..., 0] - luma[..., -1]).abs().mean(dim=1),
         (luma[:, 0] - luma[:, -1]).abs().mean(dim=1),
-        _mean([run.mean(dim=1) for run in runs]),
-        _mean([run.mean(dim=1) for run in black]),
-        _mean(slants),
-        torch.stack([_mirror(lines) for lines, _ in sides], dim=1).amax(dim=1),
+        *(torch.cat(part).mean(dim=0) for part in (runs, black, slants)),
+        torch.cat(mirrors).amax(dim=0),
     ]
 
 
-def _mean(parts: list[Tensor]) -> Tensor:
-    return torch.stack(parts, dim=1).mean(dim=1)
+def _two_sides(luma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Constant share, black share, slant and mirror of the left and the right side, (2, B) each."""
+    lines, step = _lines(luma)
+    sides = torch.stack([lines, lines.flip(2)])
+    length = lines.shape[2]
+    run = _runs(sides)
+    black = run * (sides[..., 0] <= BLACK)
+    slant = ((black[..., 1:] - black[..., :-1]).abs_() / step).clamp_max_(1.0)
+    constant = run * (run > 1.0)
+    share = 1.0 / length
+    return (
+        constant.mean(dim=2) * share,
+        black.mean(dim=2) * share,
+        slant.mean(dim=2),
+        _mirror(sides),
+    )
 
 
 def _lines(luma: Tensor) -> tuple[Tensor, int]:
@@ -55,16 +60,12 @@ def _lines(luma: Tensor) -> tuple[Tensor, int]:
     return luma[:, ::step].contiguous(), step
 
 
-def _runs(lines: Tensor, of: float | None = None) -> Tensor:
-    """Share of each line, from its first pixel on, that keeps one value, shape (B, lines)."""
-    first = lines[..., :1] if of is None else torch.full_like(lines[..., :1], of)
-    differs = (lines - first).abs_() > BLACK
-    length = lines.shape[2]
-    place = torch.arange(length, device=lines.device, dtype=torch.float32)
-    end = torch.where(differs, place, float(length)).amin(dim=2)
-    if of is None:
-        end = torch.where(end > 1.0, end, 0.0)
-    return end / length
+def _runs(sides: Tensor) -> Tensor:
+    """How many pixels of each line, from its first on, keep one value, shape (2, B, lines)."""
+    differs = (sides - sides[..., :1]).abs_() > BLACK
+    length = sides.shape[3]
+    to_go = torch.arange(-length, 0, device=sides.device, dtype=torch.float32)
+    return (differs * to_go).amin(dim=3) + length
 
 
 @lru_cache(maxsize=64)
@@ -76,16 +77,17 @@ def _mirrored(widest: int) -> tuple[Tensor, Tensor, Tensor]:
     return (n - 1 - i).clamp_min(0).flatten(), (n + i).flatten(), exists
 
 
-def _mirror(lines: Tensor) -> Tensor:
-    """1 where the first 3…16 px repeat, mirrored, what follows them; 0 where none do."""
-    widest = min(_WIDEST_MIRROR_PX + 1, lines.shape[2] - _MIRROR_DEPTH)
+def _mirror(sides: Tensor) -> Tensor:
+    """1 where the first 3…16 px repeat, mirrored, what follows them; 0 where none do; (2, B)."""
+    widest = min(_WIDEST_MIRROR_PX + 1, sides.shape[3] - _MIRROR_DEPTH)
     if widest < _LEAST_MIRROR_PX + 1:
-        return torch.zeros(len(lines), device=lines.device)
-    left, right, exists = (part.to(lines.device) for part in _mirrored(widest))
-    step = (lines.index_select(2, left) - lines.index_select(2, right)).abs_().mean(dim=1)
-    off = (step.unflatten(1, (widest, _MIRROR_DEPTH)) * exists).sum(dim=2) / exists.sum(dim=1)
-    around = 0.5 * (off[:, _LEAST_MIRROR_PX - 2 : -2] + off[:, _LEAST_MIRROR_PX:])
-    inner = off[:, _LEAST_MIRROR_PX - 1 : -1]
-    best = ((inner + _FLOOR) / (around + _FLOOR)).amin(dim=1)
+        return sides.new_zeros(sides.shape[:2])
+    left, right, exists = (part.to(sides.device) for part in _mirrored(widest))
+    few = sides[:, :, ::_MIRROR_LINE].contiguous()
+    step = (few.index_select(3, left) - few.index_select(3, right)).abs_().mean(dim=2)
+    off = (step.view(2, -1, widest, _MIRROR_DEPTH) * exists).sum(dim=3) / exists.sum(dim=1)
+    around = 0.5 * (off[..., _LEAST_MIRROR_PX - 2 : -2] + off[..., _LEAST_MIRROR_PX:])
+    inner = off[..., _LEAST_MIRROR_PX - 1 : -1]
+    best = ((inner + _FLOOR) / (around + _FLOOR)).amin(dim=2)
     # Chance alone gives a half.
-    return (1.0 - 2.0 * best).clamp_min(0.0)
+    return torch.rsub(best, 1.0, alpha=2.0).clamp_min(0.0)

@@ -40,20 +40,18 @@ def edge_signals(planes: Planes, noise_luma: Tensor) -> list[Tensor]:
     luma = planes.luma
     half = _halved(luma)
     quarter = _halved(half)
-    power = noise_luma.square()
-    fine = _slopes(luma, power)
-    middle = _slopes(half, power / 4, length=2.0)
-    quartered = _slopes(quarter, power / 16, length=4.0)
-    n_px = 4.0
-    coarse = quartered
+    power = noise_luma.square()[:, None]
+    # Every third line of a large image serves.
+    every = 3 if min(luma.shape[1:]) >= _LARGE_PX else 1
+    steps = (planes.across[:, ::every], planes.down[:, ::every])
+    fine = _slopes(luma, power, 1, steps, every)
+    middle = _slopes(half, power / 4, 2)
+    quartered = _slopes(quarter, power / 16, 4)
+    n_px, coarse = 4, quartered
     if min(luma.shape[1:]) >= _LARGE_PX:
-        n_px = 8.0
-        coarse = _slopes(_halved(quarter), power / 64, length=n_px)
-    squared = [
-        _width(f, c, n_px, along_axis=k % 2 == 0)
-        for k, (f, c) in enumerate(zip(fine, coarse, strict=True))
-    ]
-    across, falling, down, rising = squared
+        n_px = 8
+        coarse = _slopes(_halved(quarter), power / 64, n_px)
+    across, falling, down, rising = _widths(fine, coarse, n_px).unbind(1)
     size = 0.25 * (across + falling + down + rising)
     cosine, sine = 0.5 * (across - down), 0.5 * (rising - falling)
     axis = torch.sqrt(cosine.square() + sine.square())
@@ -62,7 +60,7 @@ def edge_signals(planes: Planes, noise_luma: Tensor) -> list[Tensor]:
     return [
         planes.across.flatten(1).mean(dim=1),
         planes.down.flatten(1).mean(dim=1),
-        _sum(quartered).mul(0.25).sqrt().sqrt(),
+        quartered.mean(dim=1).sqrt().sqrt(),
         size.sqrt(),
         _log_ratio(fine, middle),
         _log_ratio(middle, quartered),
@@ -79,47 +77,56 @@ def _halved(luma: Tensor) -> Tensor:
     return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
 
 
-def _slopes(luma: Tensor, noise_power: Tensor, length: float = 1.0) -> list[Tensor]:
-    """Mean fourth power of the slope per px: across, falling, down, rising, each (B,)."""
-    differences = (
-        (luma[..., 1:] - luma[..., :-1], 1.0),
-        (luma[:, 1::2, 1:] - luma[:, :-1:2, :-1], 2.0),
-        (luma[:, 1:] - luma[:, :-1], 1.0),
-        (luma[:, :-1:2, 1:] - luma[:, 1::2, :-1], 2.0),
-    )
-    found = []
-    for difference, squared_step in differences:
-        square = difference.square_().flatten(1)
-        second = square.mean(dim=1)
-        fourth = square.square_().mean(dim=1)
-        # Moments of slope plus independent normal noise, solved for the slope's.
-        noise = 2.0 * noise_power
-        slope = (second - noise).clamp_min(0.0)
-        clean = fourth - 6.0 * slope * noise - 3.0 * noise.square()
-        # What is left of noise alone is chance: never less than a share of what was there.
-        clean = torch.maximum(clean, 0.02 * fourth)
-        found.append(clean / (squared_step * length * length) ** 2)
-    return found
+def _slopes(
+    luma: Tensor,
+    noise_power: Tensor,
+    n_px: int,
+    steps: tuple[Tensor, Tensor] | None = None,
+    every: int = 1,
+) -> Tensor:
+    """Mean fourth power of the slope per px: across, falling, down, rising, shape (B, 4).
+
+    Args:
+        luma: Shape (B, H, W), each pixel the mean of ``n_px`` by ``n_px``.
+        noise_power: Variance of the noise in it, shape (B, 1).
+        n_px: Distance between its pixels.
+        steps: Steps across and down, where they are there already.
+        every: Which diagonal steps count: all, or those of every so many lines.
+    """
+    across, down = steps or (luma[..., 1:] - luma[..., :-1], luma[:, 1:] - luma[:, :-1])
+    upper, lower = luma[:, :-1:every], luma[:, 1::every]
+    falling = lower[..., 1:] - upper[..., :-1]
+    rising = upper[..., 1:] - lower[..., :-1]
+    seconds, fourths = [], []
+    for difference in (across, falling, down, rising):
+        square = difference.square().flatten(1)
+        seconds.append(square.mean(dim=1))
+        fourths.append(square.square_().mean(dim=1))
+    second, fourth = torch.stack(seconds, dim=1), torch.stack(fourths, dim=1)
+    # Moments of slope plus independent normal noise, solved for the slope's.
+    noise = 2.0 * noise_power
+    slope = (second - noise).clamp_min(0.0)
+    clean = fourth - 6.0 * slope * noise - 3.0 * noise.square()
+    # What is left of noise alone is chance: never less than a share of what was there.
+    clean = torch.maximum(clean, 0.02 * fourth)
+    return torch.div(clean, luma.new_tensor([n_px**4, 4 * n_px**4] * 2))
 
 
-def _width(fine: Tensor, coarse: Tensor, n_px: float, *, along_axis: bool) -> Tensor:
-    """Squared width of edges, px², from the slope's fourth moments over 1 px and ``n_px``."""
-    added_fine, added_coarse = (_added(n, along_axis=along_axis) for n in (1.0, n_px))
+def _widths(fine: Tensor, coarse: Tensor, n_px: int) -> Tensor:
+    """Squared width of edges, px², from slopes over 1 px and over ``n_px``, shape (B, 4)."""
+    added_fine, added_coarse = _added(1, fine), _added(n_px, fine)
     # In double precision, so that a row comes out the same in every batch.
     ratio = ((fine + _EDGE_FLOOR) / (coarse + _EDGE_FLOOR)).double().pow(2 / 3).float()
     least = (added_coarse - added_fine) / _WIDEST_PX**2
-    squared = (added_coarse - ratio * added_fine) / (ratio - 1.0).clamp_min(least)
+    squared = (added_coarse - ratio * added_fine) / torch.maximum(ratio - 1.0, least)
     return squared.clamp(_NARROWEST_PX**2, _WIDEST_PX**2)
 
 
-def _added(n_px: float, *, along_axis: bool) -> float:
+def _added(n_px: int, like: Tensor) -> Tensor:
     """Variance, px², that averaging n×n pixels and a difference over n add to an edge's own."""
-    return (n_px**2 - 1) / 12 + n_px**2 / (12 if along_axis else 6)
+    average, axis = (n_px**2 - 1) / 12, n_px**2 / 12
+    return like.new_tensor([average + axis, average + 2 * axis] * 2)
 
 
 def _log_ratio(fine: Tensor, coarse: Tensor) -> Tensor:
-    return 0.25 * torch.log((_sum(fine) + _EDGE_FLOOR) / (_sum(coarse) + _EDGE_FLOOR))
-
-
-def _sum(parts: list[Tensor]) -> Tensor:
-    return torch.stack(parts, dim=1).sum(dim=1)
+    return 0.25 * torch.log((fine.sum(dim=1) + _EDGE_FLOOR) / (coarse.sum(dim=1) + _EDGE_FLOOR))

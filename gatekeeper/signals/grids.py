@@ -17,7 +17,7 @@ _BLOCK = 8
 _QUALITIES = (5, 8, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)
 # Steps of the standard luminance table at quality 50 (ITU-T T.81, table K.1), and where they are.
 _COEFFICIENTS = (((0, 1), 11), ((1, 0), 12), ((1, 1), 12), ((0, 2), 10), ((2, 0), 14))
-_MOST_BLOCKS = 250
+_MOST_BLOCKS = 150
 _FLOOR = 1e-3
 _WINDOW = 11
 
@@ -42,11 +42,11 @@ def _phases(profile: Tensor) -> Tensor:
     beyond = F.pad(profile[:, None], (1, 1), mode="replicate")[:, 0]
     excess = profile - 0.5 * (beyond[:, :-2] + beyond[:, 2:])
     missing = -excess.shape[1] % _BLOCK
-    rows = F.pad(excess, (0, missing)).unflatten(1, (-1, _BLOCK))
+    rows = F.pad(excess, (0, missing)).reshape(len(profile), -1, _BLOCK)
     count = torch.full((_BLOCK,), float(rows.shape[1]), device=profile.device)
     count[_BLOCK - missing :] -= 1.0
     mean = rows.sum(dim=1) / count.clamp_min(1.0)
-    return mean / (profile.mean(dim=1, keepdim=True) + _FLOOR)
+    return torch.div(mean, profile.mean(dim=1, keepdim=True) + _FLOOR)
 
 
 def _spikiness(profile: Tensor) -> Tensor:
@@ -88,8 +88,10 @@ def _coefficients(luma: Tensor) -> Tensor:
     every = max(1, math.ceil(n_rows * n_columns / _MOST_BLOCKS))
     waves = _waves().to(luma.device)
     bands = luma[..., : n_columns * _BLOCK].unfold(1, _BLOCK, _BLOCK * every).mT.contiguous()
-    down = torch.matmul(waves * 255.0, bands).unflatten(3, (n_columns, _BLOCK))
-    both = torch.matmul(down, waves.T)  # (B, rows, 3 down, columns, 3 across)
+    down = torch.matmul(waves * 255.0, bands)
+    both = torch.matmul(
+        down.reshape(*down.shape[:3], n_columns, _BLOCK), waves.T
+    )  # (B, rows, 3 down, columns, 3 across)
     return torch.stack([both[:, :, y, :, x].flatten(1) for (y, x), _ in _COEFFICIENTS], dim=1)
 
 

@@ -33,7 +33,7 @@ SIGNAL_NAMES: tuple[str, ...] = (
 
 _MIN_SIDE = 8
 # Work goes on in pieces that fit the processor's cache.
-_PIXELS_AT_ONCE = 2**18
+_PIXELS_AT_ONCE = 2**20
 
 
 def image_signals(images: Tensor) -> FloatArray:
@@ -71,7 +71,7 @@ def signals_and_spectrum(images: Tensor) -> FloatArray:
         )
     piece = max(1, _PIXELS_AT_ONCE // (height * width))
     with torch.inference_mode():
-        rows = [_rows(part) for part in images.float().split(piece)]
+        rows = [_rows(part) for part in torch.split(images.float(), piece)]
         return np.asarray(torch.cat(rows).cpu().numpy())
 
 

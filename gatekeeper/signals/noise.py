@@ -68,10 +68,11 @@ def noise_signals(planes: Planes) -> list[Tensor]:
     total = falling.add_(rising)
     middle = (total - highest).sub_(lowest).mul_(0.5)
     is_black, is_white = lowest <= BLACK, highest >= WHITE
-    step = _impulse_step(diagonal, is_black | is_white)
+    step = _impulse_step(diagonal[:, 1], (is_black | is_white)[:, 1])
     salt = is_white & (highest - middle > step)
     pepper = is_black & (middle - lowest > step)
-    keep = (~(salt | pepper).any(dim=1)).to(total.dtype)
+    red, green, blue = (salt | pepper).unbind(1)
+    keep = (~(red | green | blue)).to(total.dtype)
     tiles = _tiles(corners, total, diagonal, keep, (is_black, is_white))
     contrast = (tiles.structure + _TINY).sqrt() * 0.5
     return [
@@ -97,7 +98,7 @@ def _spread(values: Tensor) -> Tensor:
 def _impulse_step(diagonal: Tensor, clipped: Tensor) -> Tensor:
     """How far an impulse stands out at least: further than noise without it would, (B, 1, …)."""
     free = (~clipped).to(diagonal.dtype)
-    power = per_tile(diagonal.square() * free).sum(dim=1) / per_tile(free).sum(dim=1).clamp_min(1.0)
+    power = per_tile(diagonal.square() * free) / per_tile(free).clamp_min(1.0)
     quarter = power.sort(dim=1).values[:, power.shape[1] // 4]
     return (_IMPULSE_SIGMAS * quarter.sqrt()).clamp_min(_IMPULSE_STEP)[:, None, None, None, None]
 
@@ -134,8 +135,8 @@ def _tiles(
         ),
         across=mean_of((falling - rising).mul_(0.5).square_()),
         down=mean_of((falling + rising).mul_(0.5).square_()),
-        black=1.0 - (1.0 - black).clamp(0.0, 1.0).sqrt().sqrt(),
-        white=1.0 - (1.0 - white).clamp(0.0, 1.0).sqrt().sqrt(),
+        black=_of_four(black),
+        white=_of_four(white),
     )
 
 
@@ -199,7 +200,7 @@ def _censored_variance(below: Tensor, above: Tensor) -> Tensor:
     mean = low * below + high * above + height_low - height_high
     inside = 1.0 - below - above + low * height_low - high * height_high
     square = low.square() * below + high.square() * above + inside
-    return square - mean.square()
+    return torch.sub(square, mean.square())
 
 
 def _tail(diagonal: Tensor) -> Tensor:
@@ -209,7 +210,12 @@ def _tail(diagonal: Tensor) -> Tensor:
     return torch.log((root + 1e-3) / (typical + 1e-3))
 
 
+def _of_four(share: Tensor) -> Tensor:
+    """Share of pixels that makes this share of blocks have one or more of them."""
+    without = torch.rsub(share, 1.0).clamp(0.0, 1.0)
+    return torch.rsub(without.sqrt().sqrt(), 1.0)
+
+
 def _impulse_share(found: Tensor) -> Tensor:
-    # A block shows at most one impulse of a kind; four independent pixels give this share.
     share = found.to(torch.float32).flatten(1).mean(dim=1)
-    return 1.0 - (1.0 - share).sqrt().sqrt()
+    return _of_four(share)

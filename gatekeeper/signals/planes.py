@@ -52,15 +52,15 @@ class Planes:
 def tile_pixels(images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The four pixels of every 2×2 block of the tiles that are looked at.
 
-    All rows of tiles where the shorter side is at most 64 px, every second one up to 128 px, every
-    third beyond: what is measured needs no more.
+    All rows of tiles where the shorter side is at most 64 px, every second one up to 128 px, and so
+    on to every fourth: what is measured needs no more.
 
     Returns:
         Upper left, upper right, lower left, lower right pixels, each of shape
         (B, 3, tile rows, 4, 4 · tile columns), contiguous.
     """
     height, width = images.shape[2:]
-    step = TILE_PX * min(3, -(-min(height, width) // _ALL_BANDS_UP_TO))
+    step = TILE_PX * min(4, -(-min(height, width) // _ALL_BANDS_UP_TO))
     bands = images[..., : width - width % TILE_PX].unfold(2, TILE_PX, step).movedim(-1, 3)
 
     def corner(down: int, across: int) -> Tensor:
@@ -71,8 +71,10 @@ def tile_pixels(images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def per_tile(blocks: Tensor) -> Tensor:
     """Sum over the 16 blocks of each tile: (…, tile rows, 4, 4 · tile columns) -> (…, T)."""
-    summed = blocks.unflatten(-1, (-1, TILE_PX // 2)).sum(dim=-3).sum(dim=-1)
-    return summed.flatten(-2)
+    *outer, n_rows, n_down, width = blocks.shape
+    side = TILE_PX // 2
+    tiles = blocks.reshape(*outer, n_rows, n_down, width // side, side)
+    return tiles.sum(dim=-3).sum(dim=-1).flatten(-2)
 
 
 def histogram(luma: Tensor, limit: int = 4096) -> Tensor:

@@ -40,7 +40,8 @@ def log_power(luma: Tensor) -> Tensor:
     """
     transform = torch.fft.rfft2(luma, norm="ortho")
     power = transform.real.square()
-    return power.add_(transform.imag.square()).add_(_FLOOR).log_()
+    power += transform.imag.square()
+    return torch.log(power + _FLOOR)
 
 
 def spectrum_grid(logarithm: Tensor) -> Tensor:
