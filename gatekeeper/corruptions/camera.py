@@ -45,6 +45,11 @@ class Camera(RowCorruption):
 
     def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
         """Unprocess, expose, process."""
+        return through_jpeg(self.developed(images, row, seeds), row["quality"])
+
+    @staticmethod
+    def developed(images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
+        """The picture in [0, 1] before JPEG; arguments as for :meth:`transform`."""
         batch, _, height, width = images.shape
         device = images.device
         mosaic = (_linear(images) * _bayer(height, width, device)).sum(dim=1, keepdim=True)
@@ -60,7 +65,7 @@ class Camera(RowCorruption):
         error = torch.where(warmer, row["gain_error"], -row["gain_error"])
         gains = torch.stack([torch.exp(error), torch.ones_like(error), torch.exp(-error)], dim=1)
         balanced = colours * gains.to(images.dtype).reshape(batch, 3, 1, 1)
-        return through_jpeg(_toned(balanced.clamp(0.0, 1.0)), row["quality"])
+        return _toned(balanced.clamp(0.0, 1.0))
 
 
 def _linear(images: Tensor) -> Tensor:

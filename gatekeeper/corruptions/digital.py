@@ -121,15 +121,17 @@ def _cell_means(images: Tensor, share: Tensor, axis: int) -> Tensor:
     size = images.shape[axis]
     # 1e-6: a share such as 0.95 is a little less in float32, and 0.95 · 20 must stay 19.
     cells = torch.floor(size * share.double() + 1e-6).clamp(1, size)[:, None]
-    stride = size / cells
+    whole = torch.full_like(cells, size)  # a tensor: torch divides by a number through its inverse
+    stride = whole / cells
     pixel = torch.arange(size, dtype=torch.float64, device=images.device)[None, :]
-    cell = torch.floor((pixel + 0.5) * (cells / size))
+    cell = torch.floor((pixel + 0.5) * (cells / whole))
     # The pixels whose middle lies in the cell, its lower end excluded, in Pillow's arithmetic:
     # at a tie its rounding decides.
     middle = (cell + 0.5) * stride
     first, last = (torch.floor(middle + sign * 0.5 * stride + 0.5) for sign in (-1.0, 1.0))
-    first = torch.where((first - middle + 0.5) / stride <= -0.5, first + 1, first)
-    last = torch.where((last - middle - 0.5) / stride > 0.5, last - 1, last)
+    inverse = torch.ones_like(stride) / stride
+    first = torch.where((first - middle + 0.5) * inverse <= -0.5, first + 1, first)
+    last = torch.where((last - 1 - middle + 0.5) * inverse > 0.5, last - 1, last)
     first, last = first.clamp(0, size - 1).long(), last.clamp(1, size).long()
     sums = F.pad(images.double().movedim(axis, 3).cumsum(dim=3), (1, 0))
     index = [bound[:, None, None, :].expand(*sums.shape[:3], size) for bound in (first, last)]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gatekeeper.corruptions.base import TabulatedCorruption
-from gatekeeper.corruptions.filtering import blue_field, smooth_field
+from gatekeeper.corruptions.filtering import blue_field, padded, smooth_field
 from gatekeeper.corruptions.plasma import plasma
 from gatekeeper.corruptions.randomness import is_grey, normal, uniform
 from gatekeeper.corruptions.warping import grid, looked_up
@@ -158,16 +158,23 @@ class CausticWarp(TabulatedCorruption):
         noise = normal(seeds, height * width, device=images.device).reshape(-1, height, width)
         sigma = torch.full((len(images),), 0.07 * side, dtype=torch.float64, device=images.device)
         surface = smooth_field(noise.double(), sigma)
-        down, across = torch.gradient(surface, dim=(1, 2))
+        down, across = _slope(surface, 1), _slope(surface, 2)
         slope = (down**2 + across**2).mean(dim=(1, 2), keepdim=True).sqrt()
         bend = (level[:, 0].double() * side) / slope.clamp(min=1e-12)
-        curvature = torch.gradient(down, dim=1)[0] + torch.gradient(across, dim=2)[0]
+        curvature = _slope(down, 1) + _slope(across, 2)
         light = (1.0 + bend * curvature).clamp(0.3, 2.0).float()
         x, y = grid(images)
         return (
             looked_up(images, x + (bend * across).float(), y + (bend * down).float())
             * light[:, None]
         )
+
+
+def _slope(field: Tensor, axis: int) -> Tensor:
+    """Half the difference of the two neighbours along an axis, borders repeated."""
+    size = field.shape[axis]
+    wide = padded(field, 1, axis, border="edge")
+    return (wide.narrow(axis, 2, size) - wide.narrow(axis, 0, size)) / 2
 
 
 class ConcentricWaves(TabulatedCorruption):

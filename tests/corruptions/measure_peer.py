@@ -23,7 +23,7 @@ import numpy as np
 from tests.corruptions.photos import photos
 
 SEED = 0
-ROUNDS = 4  # draws per photograph
+ROUNDS = {"elastic_transform": 4, "fog": 8, "frost": 4, "snow": 4, "spatter": 4}  # draws, else 1
 CAP_DB = 50.0  # of one photograph: some corruptions leave a grey one as it is
 HERE = Path(__file__).parent
 
@@ -99,7 +99,13 @@ def main() -> None:
         rows = []
         for severity in range(1, 6):
             np.random.seed(SEED)  # noqa: NPY002 - the peer draws from it
-            rows.append([psnr(a, degrade(name, a, severity)) for _ in range(ROUNDS) for a in clean])
+            rows.append(
+                [
+                    psnr(a, degrade(name, a, severity))
+                    for _ in range(ROUNDS.get(name, 1))
+                    for a in clean
+                ]
+            )
         table[name] = [round(float(np.mean(row)), 3) for row in rows]
         sys.stdout.write(f"{name} {table[name]}\n")
         sys.stdout.flush()
