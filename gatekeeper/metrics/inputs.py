@@ -127,3 +127,84 @@ def check_share(value: float, *, name: str) -> float:
     if not 0.0 <= value <= 1.0:
         raise InputError(f"{name} must lie in [0, 1], got {value}; percentages are fractions here")
     return float(value)
+
+
+def check_at_least_one(value: int, *, name: str) -> None:
+    """Refuse a count below 1.
+
+    Raises:
+        InputError: it is.
+    """
+    if value < 1:
+        raise InputError(f"{name} must be at least 1, got {value}")
+
+
+def reliability_and_correct(
+    reliability: npt.ArrayLike, correct: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], BoolArray]:
+    """Reliability and outcome of N answers, checked and lined up.
+
+    Raises:
+        InputError: as :func:`reliability_array` and :func:`correct_array`.
+    """
+    values = reliability_array(reliability)
+    return values, correct_array(correct, n=len(values))
+
+
+def probability_array(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Class probabilities, one row per answer.
+
+    Args:
+        probabilities: Shape (N, K), N at least 1, K at least 2, in [0, 1]; rows sum to 1.
+
+    Returns:
+        Shape (N, K), float64.
+
+    Raises:
+        InputError: another shape, not numbers, a value is outside [0, 1] or NaN, or a row does not
+            sum to 1 within 0.001.
+    """
+    values = np.asarray(probabilities)
+    if values.ndim != 2 or len(values) == 0 or values.shape[1] < 2:
+        raise InputError(
+            "probabilities must have shape (N, K) with N at least 1 and K at least 2, "
+            f"got {values.shape}"
+        )
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"probabilities must be numbers, got {values.dtype}")
+    values = values.astype(np.float64)
+    # NaN fails both comparisons.
+    inside = bool(np.all((values >= 0.0) & (values <= 1.0)))
+    if not inside or not bool(np.all(np.abs(values.sum(axis=1) - 1.0) <= 1e-3)):
+        raise InputError(
+            "probabilities must lie in [0, 1] and sum to 1 in every row; logits must pass a "
+            "softmax or a logit scaler first"
+        )
+    return values
+
+
+def label_array(labels: npt.ArrayLike, *, n: int, n_classes: int) -> IntArray:
+    """True classes, one per answer.
+
+    Args:
+        labels: Shape (N,), integers in 0…K−1.
+        n: The N of the probabilities that it belongs to.
+        n_classes: Their K.
+
+    Returns:
+        Shape (N,), int64.
+
+    Raises:
+        InputError: another shape, not integers, or a label is no class.
+    """
+    values = np.asarray(labels)
+    if values.shape != (n,) or values.dtype.kind not in "iu":
+        raise InputError(
+            f"labels must be integers of shape ({n},), one per row of probabilities, "
+            f"got {values.dtype} of shape {values.shape}"
+        )
+    if int(values.min()) < 0 or int(values.max()) >= n_classes:
+        raise InputError(
+            f"labels must lie in 0…{n_classes - 1}, got {values.min()} to {values.max()}"
+        )
+    return values.astype(np.int64)

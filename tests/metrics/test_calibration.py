@@ -12,15 +12,16 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from gatekeeper.errors import InputError
+from gatekeeper.metrics.bootstrap import bootstrap_interval
 from gatekeeper.metrics.calibration import (
-    bootstrap_interval,
     brier_score,
     debiased_calibration_error,
     expected_calibration_error,
     negative_log_likelihood,
-    noise_floor,
     reliability_bins,
 )
+from gatekeeper.metrics.noise_floor import noise_floor
+from gatekeeper.metrics.smooth import calibration_error_at_width, smooth_calibration_error
 
 SAMPLES = st.lists(
     st.tuples(st.sampled_from([0.0, 0.1, 0.29, 0.5, 0.5, 0.9, 1.0]), st.booleans()),
@@ -49,14 +50,6 @@ def test_ece_of_one_image_and_of_perfect_certainty():
     assert expected_calibration_error([1.0, 0.0], [False, True]) == 1.0
 
 
-def test_an_edge_belongs_to_the_bin_above_and_one_to_the_last():
-    # .29 is a value whose product 100 * .29 falls short of 29.
-    for edge in (0.07, 0.29, 0.57, 0.58):
-        bins = reliability_bins([edge - 0.005, edge, edge + 0.005], [True] * 3, n_bins=100)
-        assert bins.count.tolist() == [1, 2]
-    assert reliability_bins([0.995, 1.0], [True] * 2, n_bins=100).count.tolist() == [2]
-
-
 def test_ece_is_that_of_torchmetrics():
     torch = pytest.importorskip("torch")
     classification = pytest.importorskip("torchmetrics.functional.classification")
@@ -70,18 +63,6 @@ def test_ece_is_that_of_torchmetrics():
     assert expected_calibration_error(reliability, correct) == pytest.approx(
         float(expected), abs=1e-6
     )
-
-
-def test_mass_bins_hold_equal_numbers_and_keep_ties_together():
-    reliability = np.linspace(0.5, 0.9, 20)
-    correct = np.ones(20, dtype=bool)
-    bins = reliability_bins(reliability, correct, n_bins=4, binning="mass")
-    assert bins.count.tolist() == [5, 5, 5, 5]
-    assert bins.mean_reliability == pytest.approx(reliability.reshape(4, 5).mean(1))
-    tied = reliability_bins([0.1, 0.6, 0.6, 0.6], [True] * 4, n_bins=2, binning="mass")
-    assert tied.count.tolist() == [4]  # the tie begins in the lower half, so it belongs there
-    coarse = reliability_bins([0.1, 0.2, 0.6, 0.6], [True] * 4, n_bins=2, binning="mass")
-    assert coarse.count.tolist() == [2, 2]
 
 
 def test_mass_ece_by_hand():
@@ -142,30 +123,6 @@ def test_bins_without_spread_are_not_corrected():
     assert debiased_calibration_error(reliability, correct) == pytest.approx(0.25)
 
 
-def test_noise_floor_of_one_bin_has_its_closed_form():
-    n, stated = 2000, 0.8
-    floor = noise_floor(np.full(n, stated), n_draws=4000, seed=0)
-    spread = math.sqrt(stated * (1 - stated) / n)
-    assert floor.mean == pytest.approx(spread * math.sqrt(2 / math.pi), rel=0.04)
-    assert floor.p95 == pytest.approx(1.96 * spread, rel=0.05)
-
-
-def test_noise_floor_is_what_a_calibrated_sample_shows():
-    observed = [expected_calibration_error(*sample(1000, seed)) for seed in range(200)]
-    floor = noise_floor(sample(1000, 0)[0], seed=1)
-    assert floor.mean == pytest.approx(np.mean(observed), rel=0.06)
-    assert floor.p95 == pytest.approx(np.quantile(observed, 0.95), rel=0.12)
-
-
-def test_noise_floor_is_zero_where_all_is_certain_and_repeats_with_its_seed():
-    certain = noise_floor([0.0, 1.0, 1.0], seed=0)
-    assert (certain.mean, certain.p95) == (0.0, 0.0)
-    reliability = sample(300, 5)[0]
-    first = noise_floor(reliability, n_draws=20, seed=7, binning="mass")
-    assert first == noise_floor(reliability, n_draws=20, seed=7, binning="mass")
-    assert first != noise_floor(reliability, n_draws=20, seed=8, binning="mass")
-
-
 def test_brier_and_nll_are_those_of_scikit_learn():
     reliability, correct = sample(500, 6)
     assert brier_score(reliability, correct) == pytest.approx(
@@ -201,58 +158,6 @@ def test_reliability_bins_by_hand():
     assert bins.high == pytest.approx([end.high for end in expected])
 
 
-def test_bootstrap_interval_of_a_mean_is_the_normal_one():
-    reliability, correct = sample(2000, 8)
-    interval = bootstrap_interval(brier_score, reliability, correct, seed=0)
-    half_width = 1.96 * np.std(np.square(reliability - correct)) / math.sqrt(2000)
-    assert interval.value == brier_score(reliability, correct)
-    assert interval.high - interval.value == pytest.approx(half_width, rel=0.12)
-    assert interval.value - interval.low == pytest.approx(half_width, rel=0.12)
-
-
-def test_bootstrap_interval_covers_the_true_calibration_error():
-    truth = expected_calibration_error(*sample(1_000_000, 9, overstated=0.03))
-    intervals = [
-        bootstrap_interval(
-            debiased_calibration_error,
-            *sample(1000, seed, overstated=0.03),
-            n_draws=120,
-            seed=seed,
-        )
-        for seed in range(40)
-    ]
-    assert sum(i.low <= truth <= i.high for i in intervals) >= 36
-    assert np.mean([i.high - i.low for i in intervals]) < 0.1
-
-
-def test_bootstrap_over_images_does_not_mistake_copies_for_evidence():
-    reliability, correct = sample(300, 10)
-    copies = 4
-    repeated = (np.tile(reliability, copies), np.tile(correct, copies))
-    images = np.tile(np.arange(300), copies)
-    alone = bootstrap_interval(brier_score, reliability, correct, seed=1)
-    whole = bootstrap_interval(brier_score, *repeated, images=images, seed=1)
-    naive = bootstrap_interval(brier_score, *repeated, seed=1)
-    # The same images are drawn with the same seed, so the intervals are the same.
-    assert (whole.low, whole.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
-    assert naive.high - naive.low == pytest.approx((alone.high - alone.low) / 2, rel=0.12)
-
-
-def test_bootstrap_is_cut_at_zero_and_repeats_with_its_seed():
-    reliability, correct = sample(400, 13)
-    first = bootstrap_interval(debiased_calibration_error, reliability, correct, n_draws=50, seed=3)
-    assert first.low == 0.0
-    assert first == bootstrap_interval(
-        debiased_calibration_error, reliability, correct, n_draws=50, seed=3
-    )
-
-
-@pytest.mark.parametrize("bad", [-0.5, math.nan, math.inf])
-def test_bootstrap_refuses_metrics_around_which_an_interval_means_nothing(bad):
-    with pytest.raises(InputError, match="finite and at least 0"):
-        bootstrap_interval(lambda *_: bad, [0.5, 0.6], [True, False], seed=0)
-
-
 @pytest.mark.parametrize(
     "metric",
     [
@@ -262,6 +167,8 @@ def test_bootstrap_refuses_metrics_around_which_an_interval_means_nothing(bad):
         negative_log_likelihood,
         reliability_bins,
         lambda r, c: bootstrap_interval(brier_score, r, c, seed=0),
+        smooth_calibration_error,
+        lambda r, c: calibration_error_at_width(r, c, width=0.1),
     ],
 )
 @pytest.mark.parametrize(
