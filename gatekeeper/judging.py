@@ -18,7 +18,7 @@ from gatekeeper.routing import Router
 from gatekeeper.signals import N_SCALARS
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
 
-_PATH_POINTS = 400
+_PATH_POINTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,13 +22,19 @@ from gatekeeper.types import FloatArray, IntArray
 _FLOOR = -12.0
 _CERTAIN = 1.0 - 1e-9
 _FAMILIARITY = "familiarity."
+_TRUST = "trust"
+
+TRUST = 0.8
+"""Share of the learned log-odds in the score, unless told otherwise."""
 
 
 class LearnedPredictor:
     """Log-odds that the answer is right, from logits, features, signals and probes.
 
     A small ensemble of perceptrons corrects the classifier's own log-probabilities; where it has
-    learned nothing it leaves them as they are. A look that is unlike all that were fitted loses
+    learned nothing it leaves them as they are. Its log-odds count by ``trust``, the classifier's
+    own by the rest: corrections are noisy where there is little to correct, on clean images above
+    all. A look that is unlike all that were fitted loses
     one unit of log-odds for every ordinary distance beyond the ordinary (see
     :class:`~gatekeeper.reliability.familiarity.Familiarity`): what nothing is known about is not
     trusted. For looks at restored images the first look is part of the input.
@@ -36,11 +42,21 @@ class LearnedPredictor:
     Args:
         options: Widths and fitting schedule of the perceptrons.
         seed: Of their initial weights, order and dropout.
+        trust: Share of the learned log-odds in the score, in (0, 1]. The default was chosen by
+            leaving one group of corruptions out at a time, on *fit* images.
+
+    Raises:
+        InputError: trust is outside its range.
     """
 
-    def __init__(self, options: MlpOptions | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self, options: MlpOptions | None = None, *, seed: int = 0, trust: float = TRUST
+    ) -> None:
+        if not 0.0 < trust <= 1.0:
+            raise InputError(f"trust must be in (0, 1], got {trust}")
         self.options = options or MlpOptions()
         self.seed = seed
+        self.trust = trust
         self.mlp_: Mlp | None = None
         self.familiarity_: Familiarity | None = None
 
@@ -69,9 +85,10 @@ class LearnedPredictor:
             NotFittedError: before ``fit``.
         """
         mlp, familiarity = self._fitted()
-        log_p = mlp.log_probabilities(_inputs(evidence), base=log_softmax(evidence.logits))
-        answered = log_p[np.arange(len(evidence)), evidence.labels]
-        odds = answered - np.log1p(-np.minimum(np.exp(answered), _CERTAIN))
+        own = log_softmax(evidence.logits.astype(np.float64))
+        learned = mlp.log_probabilities(_inputs(evidence), base=own)
+        odds = self.trust * _log_odds(learned, evidence.labels)
+        odds += (1.0 - self.trust) * _log_odds(own, evidence.labels)
         return np.asarray(odds - familiarity.excess(_scalars(evidence)))
 
     def _fitted(self) -> tuple[Mlp, Familiarity]:
@@ -83,16 +100,24 @@ class LearnedPredictor:
         """The fitted parameters as plain arrays."""
         mlp, familiarity = self._fitted()
         known = {f"{_FAMILIARITY}{name}": array for name, array in familiarity.state().items()}
-        return {**mlp.state(), **known}
+        return {**mlp.state(), **known, _TRUST: np.array(self.trust)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, FloatArray]) -> Self:
         """Rebuild from :meth:`state`."""
-        built = cls()
+        built = cls(trust=float(state[_TRUST]))
         known = {n.removeprefix(_FAMILIARITY): a for n, a in state.items() if _FAMILIARITY in n}
-        built.mlp_ = Mlp.from_state({n: a for n, a in state.items() if _FAMILIARITY not in n})
+        built.mlp_ = Mlp.from_state(
+            {n: a for n, a in state.items() if _FAMILIARITY not in n and n != _TRUST}
+        )
         built.familiarity_ = Familiarity.from_state(known)
         return built
+
+
+def _log_odds(log_p: FloatArray, answers: IntArray) -> FloatArray:
+    """Log-odds of each row's answer, shape (B,), from log-probabilities (B, K)."""
+    answered = log_p[np.arange(len(answers)), answers]
+    return np.asarray(answered - np.log1p(-np.minimum(np.exp(answered), _CERTAIN)))
 
 
 def _scalars(evidence: Evidence) -> FloatArray:

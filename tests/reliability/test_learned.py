@@ -9,9 +9,18 @@ import pytest
 
 from gatekeeper.errors import InputError
 from gatekeeper.metrics import failure_auroc
-from gatekeeper.mlp import MlpOptions
+from gatekeeper.mlp import MlpOptions, log_softmax
 from gatekeeper.protocols import Evidence, ReliabilityPredictor
-from gatekeeper.reliability import PREDICTORS, SINGLE_SCORES, LearnedPredictor, predictor
+from gatekeeper.reliability import (
+    PREDICTORS,
+    SINGLE_SCORES,
+    LearnedPredictor,
+    name_of_predictor,
+    predictor,
+    predictor_from_state,
+    state_of_predictor,
+)
+from gatekeeper.reliability.familiarity import Familiarity
 from gatekeeper.signals import N_SCALARS
 from tests.contracts.predictor import LearnedPredictorContract, looks
 
@@ -119,10 +128,37 @@ def test_state_round_trip_is_exact(with_first: bool) -> None:
     np.testing.assert_array_equal(again.score(evidence), fitted.score(evidence))
 
 
+def test_trust_mixes_the_learned_log_odds_with_those_of_the_classifier() -> None:
+    evidence, labels = looks(400)
+    judged, _ = looks(50, seed=3)
+    # All mixtures are lines through the same two numbers, less the same discount.
+    score = {
+        trust: LearnedPredictor(FAST, trust=trust).fit(evidence, labels).score(judged)
+        for trust in (1, 0.5, 0.25)
+    }
+    own = 2 * score[0.5] - score[1]
+    np.testing.assert_allclose(score[0.25], 0.25 * score[1] + 0.75 * own)
+    answered = log_softmax(judged.logits)[np.arange(50), judged.labels]
+    discount = Familiarity(seed=0).fit(evidence.signals[:, :N_SCALARS])
+    excess = discount.excess(judged.signals[:, :N_SCALARS])
+    np.testing.assert_allclose(own + excess, answered - np.log(-np.expm1(answered)), rtol=1e-5)
+    with pytest.raises(InputError, match=r"trust must be in \(0, 1\], got 0"):
+        LearnedPredictor(trust=0)
+
+
+def test_a_predictor_is_rebuilt_from_its_name_and_arrays() -> None:
+    evidence, labels = looks(300)
+    fitted = predictor("mahalanobis").fit(evidence, labels)
+    again = predictor_from_state(name_of_predictor(fitted), state_of_predictor(fitted))
+    np.testing.assert_array_equal(again.score(evidence), fitted.score(evidence))
+    assert state_of_predictor(predictor("entropy")) == {}
+    assert predictor_from_state("entropy", {}) is predictor("entropy")
+
+
 def test_predictors_by_name() -> None:
-    assert set(PREDICTORS) == {"learned", *SINGLE_SCORES}
     for name in PREDICTORS:
         assert isinstance(predictor(name), ReliabilityPredictor)
+        assert name_of_predictor(predictor(name)) == name
     assert predictor("margin") is SINGLE_SCORES["margin"]
     assert isinstance(predictor("learned"), LearnedPredictor)
     assert predictor("learned") is not predictor("learned")
