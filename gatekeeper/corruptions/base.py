@@ -121,7 +121,7 @@ class TabulatedCorruption(ABC):
         Raises:
             InputError: there is not one seed per image, or not one finite level per image.
         """
-        levels = _one_per_image(images, level, seeds, "level").to(torch.float32)
+        levels = _one_per_image(images, level, seeds, ("level", "levels")).to(torch.float32)
         return store_8_bit(self.degrade(images, levels.reshape(-1, 1, 1, 1), seeds))
 
     def at_severity(self, images: Tensor, *, severity: float | Tensor, seeds: IntArray) -> Tensor:
@@ -139,7 +139,7 @@ class TabulatedCorruption(ABC):
         Raises:
             InputError: there is not one seed per image or not one severity in 0…6 per image.
         """
-        severities = _one_per_image(images, severity, seeds, SEVERITY_UNIT)
+        severities = _one_per_image(images, severity, seeds, ("severity", "severities"))
         if bool(((severities < 0) | (severities > 6)).any()):
             raise InputError(
                 f"expected severities of 0.5…5.5, at most 0…6, got {severities.min().item():g}…"
@@ -175,11 +175,8 @@ class TabulatedCorruption(ABC):
         return self.at(images, level=self.levels_for(height, width)[severity - 1], seeds=seeds)
 
 
-class RowCorruption(TabulatedCorruption):
+class RowTable(TabulatedCorruption):
     """A corruption of several parameters; its level is the severity itself, 0.5…5.5.
-
-    Subclasses declare ``name``, ``families``, ``parameters``, the two tables, and write
-    :meth:`transform`.
 
     Attributes:
         parameters: Names of the columns of the tables.
@@ -196,16 +193,6 @@ class RowCorruption(TabulatedCorruption):
     small_rows: Rows
     large_rows: Rows
     regimes: tuple[int, ...] = (0, 0, 0, 0, 0)
-
-    @abstractmethod
-    def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
-        """(B, 3, H, W) -> the same shape, not clipped.
-
-        Args:
-            images: Shape (B, 3, H, W).
-            row: Parameter -> its value for each image, shape (B,), float64, never negative.
-            seeds: Shape (B,).
-        """
 
     def rows_for(self, height: int, width: int) -> Rows:
         """The parameters of each severity for images of this size in pixels."""
@@ -226,6 +213,20 @@ class RowCorruption(TabulatedCorruption):
             "regimes": list(self.regimes),
         }
 
+
+class RowCorruption(RowTable):
+    """One whose parameters are interpolated between severities; subclasses write `transform`."""
+
+    @abstractmethod
+    def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
+        """(B, 3, H, W) -> the same shape, not clipped.
+
+        Args:
+            images: Shape (B, 3, H, W).
+            row: Parameter -> its value for each image, shape (B,), float64, never negative.
+            seeds: Shape (B,).
+        """
+
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:
         """Interpolate the table at the level and apply :meth:`transform`."""
         height, width = images.shape[2:]
@@ -235,15 +236,18 @@ class RowCorruption(TabulatedCorruption):
         return self.transform(images, row, seeds)
 
 
-def _one_per_image(images: Tensor, value: float | Tensor, seeds: IntArray, what: str) -> Tensor:
+def _one_per_image(
+    images: Tensor, value: float | Tensor, seeds: IntArray, words: tuple[str, str]
+) -> Tensor:
+    one, many = words
     values = torch.as_tensor(value, dtype=torch.float64, device=images.device)
     if len(seeds) != len(images) or values.shape not in {(), (len(images),)}:
         raise InputError(
-            f"expected one seed per image ({len(images)}) and one {what}, or one per image, "
-            f"got {len(seeds)} seeds and {what}s of shape {tuple(values.shape)}"
+            f"expected one seed per image ({len(images)}) and one {one}, or one per image, "
+            f"got {len(seeds)} seeds and {many} of shape {tuple(values.shape)}"
         )
     if not bool(torch.isfinite(values).all()):
-        raise InputError(f"expected a finite {what}, got {values.flatten().tolist()[:8]}")
+        raise InputError(f"expected a finite {one}, got {values.flatten().tolist()[:8]}")
     return values.expand(len(images))
 
 

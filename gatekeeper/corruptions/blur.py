@@ -12,6 +12,7 @@ from torch import Tensor
 from gatekeeper.corruptions.base import (
     RowCorruption,
     Rows,
+    RowTable,
     TabulatedCorruption,
     is_large,
     spread,
@@ -38,7 +39,7 @@ class GaussianBlur(TabulatedCorruption):
     large_levels = (1.0, 2.0, 3.0, 4.0, 6.0)
     in_pixels = True
     unit = "standard deviation, pixels"
-    source = f"{_SOURCE}; small table ours; borders mirrored"
+    source = _SOURCE
 
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:
         """Blur along both axes; the kernel is cut at four standard deviations."""
@@ -46,7 +47,7 @@ class GaussianBlur(TabulatedCorruption):
         return gaussian_blur(images, level.flatten(), border="mirror")
 
 
-class _BlendedBlur(RowCorruption):
+class _BlendedBlur(RowTable):
     """A linear filter: between two severities the results of both are mixed.
 
     Below 1 the first severity is mixed with the image itself, above 5 the fifth with a sixth
@@ -79,7 +80,7 @@ class DefocusBlur(_BlendedBlur):
     lengths = frozenset({"radius_px", "edge_sigma_px"})
     small_rows: Rows = ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1.0, 0.2), (1.5, 0.1))
     large_rows: Rows = ((3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5))
-    source = f"{_SOURCE}; from 64 px on a disk by covered area; borders mirrored"
+    source = _SOURCE
 
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:
         """Blend the kernels of the two neighbouring severities and convolve, image by image."""
@@ -95,10 +96,6 @@ class DefocusBlur(_BlendedBlur):
             kernel = _blended_disk(ends[0], ends[1], part, covered).to(images)
             blurred[i] = _convolved(images[i], kernel)
         return blurred
-
-    def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
-        """Not used: kernels are blended, not their parameters."""
-        raise NotImplementedError
 
 
 def _convolved(image: Tensor, kernel: Tensor) -> Tensor:
@@ -194,10 +191,6 @@ class ZoomBlur(_BlendedBlur):
             if bool(used.any()):
                 blurred[used] += spread(weight[used]) * _zoomed(images[used], row)
         return blurred
-
-    def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
-        """Not used: results are mixed, not parameters."""
-        raise NotImplementedError
 
 
 def _zoomed(images: Tensor, row: tuple[float, ...] | None) -> Tensor:

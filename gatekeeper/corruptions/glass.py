@@ -41,7 +41,7 @@ class GlassBlur(RowCorruption):
         (1.1, 3.0, 2.0),
         (1.5, 4.0, 2.0),
     )
-    source = "Hendrycks, Dietterich 2019 (arXiv:1903.12261); fractions of a pass"
+    source = "Hendrycks, Dietterich 2019 (arXiv:1903.12261)"
 
     def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
         """Blur, replace, blur."""

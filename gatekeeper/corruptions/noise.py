@@ -11,7 +11,7 @@ from gatekeeper.corruptions.base import TabulatedCorruption
 from gatekeeper.corruptions.randomness import pixel_normal, pixel_uniform, uniform
 from gatekeeper.types import IntArray
 
-_TABLES = "Hendrycks, Dietterich 2019 (arXiv:1903.12261): tables of CIFAR-10-C and ImageNet-C"
+_SOURCE = "Hendrycks, Dietterich 2019 (arXiv:1903.12261)"
 
 
 class GaussianNoise(TabulatedCorruption):
@@ -33,7 +33,7 @@ class PublishedGaussianNoise(GaussianNoise):
     name = "gaussian_noise"
     levels = (0.04, 0.06, 0.08, 0.09, 0.10)
     large_levels = (0.08, 0.12, 0.18, 0.26, 0.38)
-    source = _TABLES
+    source = _SOURCE
 
 
 class ShotNoise(TabulatedCorruption):
@@ -49,7 +49,7 @@ class ShotNoise(TabulatedCorruption):
     levels = (500.0, 250.0, 100.0, 75.0, 50.0)
     large_levels = (60.0, 25.0, 12.0, 5.0, 3.0)
     unit = "photons at full scale"
-    source = _TABLES
+    source = _SOURCE
 
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:
         """Count the photons of every pixel."""
@@ -77,7 +77,7 @@ class PublishedImpulseNoise(ImpulseNoise):
     name = "impulse_noise"
     levels = (0.01, 0.02, 0.03, 0.05, 0.07)
     large_levels = (0.03, 0.06, 0.09, 0.17, 0.27)
-    source = _TABLES
+    source = _SOURCE
 
 
 class SpeckleNoise(TabulatedCorruption):
@@ -99,7 +99,7 @@ class PublishedSpeckleNoise(SpeckleNoise):
     name = "speckle_noise"
     levels = (0.06, 0.1, 0.12, 0.16, 0.2)
     large_levels = (0.15, 0.2, 0.35, 0.45, 0.6)
-    source = _TABLES
+    source = _SOURCE
 
 
 class PeriodicNoise(TabulatedCorruption):

@@ -52,7 +52,7 @@ class Spatter(RowCorruption):
     )
     regimes = (0, 0, 0, 1, 1)
     definition = 2
-    source = "Hendrycks, Dietterich 2019 (arXiv:1903.12261); edge detector without hysteresis"
+    source = "Hendrycks, Dietterich 2019 (arXiv:1903.12261)"
 
     def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
         """Throw the liquid of each image's severity at it."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from gatekeeper.corruptions.base import RowCorruption, Rows, TabulatedCorruption, spread
 from gatekeeper.types import IntArray
 
-_TABLES = "Hendrycks, Dietterich 2019 (arXiv:1903.12261): tables of CIFAR-10-C and ImageNet-C"
+_SOURCE = "Hendrycks, Dietterich 2019 (arXiv:1903.12261)"
 
 
 class Dark(TabulatedCorruption):
@@ -37,7 +37,7 @@ class Contrast(TabulatedCorruption):
     levels = (0.7, 0.5, 0.35, 0.25, 0.15)
     large_levels = (0.4, 0.3, 0.2, 0.1, 0.05)
     unit = "factor"
-    source = "Hendrycks, Dietterich 2019 (arXiv:1903.12261); small table ours"
+    source = _SOURCE
     definition = 2
 
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:
@@ -61,7 +61,7 @@ class Brightness(TabulatedCorruption):
     levels = (0.05, 0.1, 0.15, 0.2, 0.3)
     large_levels = (0.1, 0.2, 0.3, 0.4, 0.5)
     unit = "share of full scale"
-    source = _TABLES
+    source = _SOURCE
 
     def degrade(self, images: Tensor, level: Tensor, seeds: IntArray) -> Tensor:
         """Raise the value of every pixel, at most to 1."""
@@ -89,7 +89,7 @@ class Saturate(RowCorruption):
     small_rows: Rows = ((0.3, 0.0), (0.1, 0.0), (1.5, 0.0), (2.0, 0.1), (2.5, 0.2))
     large_rows: Rows = ((0.3, 0.0), (0.1, 0.0), (2.0, 0.0), (5.0, 0.1), (20.0, 0.2))
     regimes = (0, 0, 1, 1, 1)  # between fading and exaggerating lies the image itself
-    source = _TABLES
+    source = _SOURCE
 
     def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
         """Move every channel towards or away from the pixel's value."""

@@ -80,7 +80,7 @@ class Frost(RowCorruption):
     parameters = ("kept", "ice")
     small_rows: Rows = ((1.0, 0.2), (1.0, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))
     large_rows: Rows = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
-    source = f"{_SOURCE}; the ice is procedural (ours), theirs is photographed"
+    source = _SOURCE
 
     def transform(self, images: Tensor, row: dict[str, Tensor], seeds: IntArray) -> Tensor:
         """Dim the image and add the ice."""

@@ -3,7 +3,7 @@
 Run once, by hand, in an environment of its own; the tests read the file only:
 
     python -m pip install imagecorruptions opencv-python-headless "scikit-image<0.26" "numpy<2"
-    python -m tests.corruptions.measure_peer
+    python -m tests.corruptions.measure_peer [NAME …]
 
 The package is of 2020: with newer releases of scipy and scikit-image, imports that moved and the
 argument ``multichannel`` have to be renamed in its source. Two of its functions are not those of
@@ -25,7 +25,6 @@ from tests.corruptions.photos import photos
 SEED = 0
 ROUNDS = {"elastic_transform": 4, "fog": 8, "frost": 4, "snow": 4, "spatter": 4}  # draws, else 1
 CAP_DB = 50.0  # of one photograph: some corruptions leave a grey one as it is
-HERE = Path(__file__).parent
 
 
 def psnr(clean: np.ndarray, degraded: np.ndarray) -> float:
@@ -88,40 +87,41 @@ def degrade(name: str, image: np.ndarray, severity: int) -> np.ndarray:
     return imagecorruptions.corrupt(image, corruption_name=name, severity=severity)
 
 
-def main() -> None:
+def measured(name: str, clean: list[np.ndarray]) -> list[float]:
+    """Mean PSNR of each severity."""
+    means = []
+    for severity in range(1, 6):
+        np.random.seed(SEED)  # noqa: NPY002 - the peer draws from it
+        rounds = range(ROUNDS.get(name, 1))
+        found = [psnr(a, degrade(name, a, severity)) for _ in rounds for a in clean]
+        means.append(round(float(np.mean(found)), 3))
+    return means
+
+
+def main(names: list[str]) -> None:
+    """Measure the named corruptions, or all, and write them into the file."""
     import imagecorruptions
     from imagecorruptions import corruptions
 
     corruptions.clipped_zoom = middle_zoom
     clean = [(image * 255).round().astype(np.uint8).transpose(1, 2, 0) for image in photos(224)]
-    table = {}
-    for name in imagecorruptions.get_corruption_names("all"):
-        rows = []
-        for severity in range(1, 6):
-            np.random.seed(SEED)  # noqa: NPY002 - the peer draws from it
-            rows.append(
-                [
-                    psnr(a, degrade(name, a, severity))
-                    for _ in range(ROUNDS.get(name, 1))
-                    for a in clean
-                ]
-            )
-        table[name] = [round(float(np.mean(row)), 3) for row in rows]
-        sys.stdout.write(f"{name} {table[name]}\n")
-        sys.stdout.flush()
-    record = {
-        "command": "python -m tests.corruptions.measure_peer",
-        "peer": "imagecorruptions 1.1.2",
-        "photos": len(clean),
-        "side_px": 224,
-        "rounds": ROUNDS,
-        "seed": SEED,
-        "cap_db": CAP_DB,
-        "mean_psnr_db": table,
-    }
-    (HERE / "peer_psnr.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    path = Path(__file__).with_name("peer_psnr.json")
+    table = json.loads(path.read_text())["mean_psnr_db"] if path.exists() else {}
+    for name in names or imagecorruptions.get_corruption_names("all"):
+        table[name] = measured(name, clean)
+        record = {
+            "command": "python -m tests.corruptions.measure_peer",
+            "peer": "imagecorruptions 1.1.2",
+            "photos": len(clean),
+            "side_px": 224,
+            "rounds": ROUNDS,
+            "seed": SEED,
+            "cap_db": CAP_DB,
+            "mean_psnr_db": dict(sorted(table.items())),
+        }
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main()
+    main(sys.argv[1:])
