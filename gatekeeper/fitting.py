@@ -31,6 +31,7 @@ from gatekeeper.evidence import (
     Plan,
     TableBuilder,
     draw_plan,
+    draw_wide_plan,
     require_one_row_per_image,
 )
 from gatekeeper.gate import Gate
@@ -40,7 +41,7 @@ from gatekeeper.mlp import MlpOptions
 from gatekeeper.monitoring import ConditionsTest
 from gatekeeper.protocols import Calibrator, Classifier, ReliabilityPredictor, Restorer
 from gatekeeper.recipe import PolicyRecipe, Recipe
-from gatekeeper.reliability import LearnedPredictor, predictor
+from gatekeeper.reliability import TRUST, LearnedPredictor, predictor
 from gatekeeper.risk_control import (
     Certification,
     GroupCertificate,
@@ -51,9 +52,11 @@ from gatekeeper.risk_control import (
     starting_point,
 )
 from gatekeeper.routing import CLEAN, Router
+from gatekeeper.selection import Candidate, choose, judge_trust
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
 
 _EXPLORED = 0.25
+_COMPOSED_SHARE = 0.25
 _LEAST_CALIBRATE = 500
 _WITHOUT_LEARNING = "max_softmax"
 
@@ -231,6 +234,7 @@ class Fitter:
         self.router = Router(
             recipe.restorers.restorer_of, clean_share=recipe.restorers.clean_share_restored
         )
+        self.trust_judged: tuple[Candidate, ...] = ()
         self.note = too_few_to_learn(len(splits.calibrate))
         self.predictors = {key: self._new_predictor() for key in ("raw", "restored")}
         kind = recipe.predictor.calibrator
@@ -243,14 +247,31 @@ class Fitter:
     def _new_predictor(self) -> ReliabilityPredictor:
         if self.note is not None:
             return predictor(_WITHOUT_LEARNING)
+        trust = self.recipe.predictor.trust
+        return LearnedPredictor(
+            self._options(),
+            seed=self.recipe.seed,
+            trust=TRUST if trust == "choose" else trust,
+        )
+
+    def _options(self) -> MlpOptions:
         wanted = self.recipe.predictor
-        options = MlpOptions(
+        return MlpOptions(
             hidden=wanted.hidden,
             members=wanted.members,
             epochs=wanted.epochs,
             dropout=wanted.dropout,
         )
-        return LearnedPredictor(options, seed=self.recipe.seed)
+
+    def _choose_trust(self, table: EvidenceTable) -> None:
+        """Both predictors take the trust that serves groups of corruptions left out best."""
+        self.trust_judged = judge_trust(table, self._options(), seed=self.recipe.seed)
+        if self.trust_judged:
+            chosen = choose(self.trust_judged).trust
+            self.predictors = {
+                key: LearnedPredictor(self._options(), seed=self.recipe.seed, trust=chosen)
+                for key in self.predictors
+            }
 
     def run(self) -> FitResult:
         """All steps in order."""
@@ -312,11 +333,32 @@ class Fitter:
         self.router.fit(
             table.evidence.signals[routed], kinds[routed].tolist(), seed=self.recipe.seed
         )
-        self.predictors["raw"].fit(table.evidence, table.labels)
+        wide = EvidenceTable.concatenate([table, *self._wide_looks()])
+        if self.recipe.predictor.trust == "choose" and self.note is None:
+            self._choose_trust(wide)
+        self.predictors["raw"].fit(wide.evidence, wide.labels)
         names = self._explored_restorers(table, kinds)
         rows = np.flatnonzero(names != "")
         restored = self.builder.restored(table, rows, names[rows])
         self.predictors["restored"].fit(restored.evidence, restored.labels)
+
+    def _wide_looks(self) -> list[EvidenceTable]:
+        """Looks at continuous severities, some under two corruptions at once; none by default."""
+        n_looks = self.recipe.predictor.wide_looks
+        if not n_looks:
+            return []
+        plan = draw_wide_plan(
+            self.data,
+            "fit",
+            self.splits["fit"],
+            corruptions=self.recipe.conditions.seen,
+            looks_per_image=1 + n_looks,
+            composed_share=_COMPOSED_SHARE,
+            seed=self.recipe.seed,
+            purpose="fit/wide",
+        )
+        # The clean looks, which come first, are in the other table already.
+        return [self.builder.raw(plan.take(np.arange(len(self.splits["fit"]), len(plan))))]
 
     def _explored_restorers(self, table: EvidenceTable, kinds: StrArray) -> StrArray:
         """The fitting restorer for most degraded rows, any restorer for some rows of all kinds.
@@ -440,6 +482,7 @@ class Fitter:
             if conditions.held_out
             else "any other traffic",
             "note": self.note,
+            "trust_judged": [asdict(candidate) for candidate in self.trust_judged],
             "groups": [asdict(group) for group in groups],
             "variants": dict(variants),
             "dataset": self.data.name,

@@ -174,6 +174,10 @@ class PredictorRecipe(_Strict):
         looks_per_image: Looks at each *fit* image, the first of them clean.
         views: Views that the classifier is asked about at every look, such as ``["flip"]``; each
             costs another pass of the classifier.
+        trust: Share of the learned log-odds in the score, or "choose": by leaving one group of the
+            seen corruptions out at a time, on *fit*.
+        wide_looks: Further looks at each *fit* image, at continuous severities and under
+            compositions of two seen corruptions.
         calibrator: Of raw and restored looks; a key of ``gatekeeper.calibrators.CALIBRATORS``.
     """
 
@@ -182,6 +186,8 @@ class PredictorRecipe(_Strict):
     epochs: int = Field(default=8, ge=1)
     dropout: Share = 0.1
     looks_per_image: int = Field(default=3, ge=2)
+    wide_looks: int = Field(default=0, ge=0)
+    trust: Annotated[float, Field(gt=0, le=1)] | Literal["choose"] = 0.8
     views: tuple[str, ...] = ()
     calibrator: str = "isotonic"
 

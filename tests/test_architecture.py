@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gate", "risk_control", "monitoring", "routing", "levels"),
     ("reliability",),
     ("recipe", "evidence", "bundle"),
-    ("pipeline", "judging"),
+    ("pipeline", "judging", "selection"),
     ("training", "fitting", "evaluation", "golden"),
     ("report", "tracking", "settings", "engine", "client"),
     ("service", "demonstration"),

@@ -12,7 +12,7 @@ from typing import Protocol, Self, runtime_checkable
 from gatekeeper.errors import InputError
 from gatekeeper.protocols import Evidence, ReliabilityPredictor
 from gatekeeper.reliability.agreement import VIEW_SCORES, ViewScore
-from gatekeeper.reliability.learned import LearnedPredictor
+from gatekeeper.reliability.learned import TRUST, LearnedPredictor
 from gatekeeper.reliability.mahalanobis import Mahalanobis
 from gatekeeper.reliability.nearest import NearestNeighbours
 from gatekeeper.reliability.pnorm import MaxLogitPNorm
@@ -48,6 +48,7 @@ __all__ = [
     "PREDICTORS",
     "PROBE_VIEWS",
     "SINGLE_SCORES",
+    "TRUST",
     "VIEW_SCORES",
     "FeatureNorm",
     "LearnedPredictor",

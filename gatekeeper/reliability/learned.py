@@ -7,7 +7,7 @@ teaches far more per image than learning right or wrong (two outcomes).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -84,12 +84,20 @@ class LearnedPredictor:
         Raises:
             NotFittedError: before ``fit``.
         """
+        return self.scores_at(evidence, [self.trust])[0]
+
+    def scores_at(self, evidence: Evidence, trusts: Sequence[float]) -> list[FloatArray]:
+        """What :meth:`score` would be at several degrees of trust, each of shape (B,).
+
+        Raises:
+            NotFittedError: before ``fit``.
+        """
         mlp, familiarity = self._fitted()
         own = log_softmax(evidence.logits.astype(np.float64))
-        learned = mlp.log_probabilities(_inputs(evidence), base=own)
-        odds = self.trust * _log_odds(learned, evidence.labels)
-        odds += (1.0 - self.trust) * _log_odds(own, evidence.labels)
-        return np.asarray(odds - familiarity.excess(_scalars(evidence)))
+        learned = _log_odds(mlp.log_probabilities(_inputs(evidence), base=own), evidence.labels)
+        unlearned = _log_odds(own, evidence.labels)
+        excess = familiarity.excess(_scalars(evidence))
+        return [trust * learned + (1.0 - trust) * unlearned - excess for trust in trusts]
 
     def _fitted(self) -> tuple[Mlp, Familiarity]:
         if self.mlp_ is None or self.familiarity_ is None:
