@@ -224,7 +224,7 @@ class Detection:
             rankings = [Ranking.of(scores[rows], self.correct[rows]) for scores in arrays]
             head = {"method": method, "classifier": self.rotation.classifier, **place}
             numbers = mean_numbers([_numbers(ranking, msp) for ranking in rankings])
-            found.append({**head, "seeds": len(arrays), **numbers})
+            found.append({**head, "n": len(rows), "seeds": len(arrays), **numbers})
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import metadata
 
 import numpy as np
@@ -33,6 +34,13 @@ def library_metrics(logits: FloatArray, labels: IntArray) -> dict[str, float]:
     Raises:
         ImportError: the library is missing.
     """
+    # The libraries warn about each other and about memory, which is none of ours.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _by_library(logits, labels)
+
+
+def _by_library(logits: FloatArray, labels: IntArray) -> dict[str, float]:
     import torch
     from torch_uncertainty.metrics.classification import AURC, FPRx
     from torchmetrics.functional.classification import binary_auroc

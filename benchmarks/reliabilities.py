@@ -21,6 +21,7 @@ from gatekeeper.metrics import (
     expected_calibration_error,
     negative_log_likelihood,
     noise_floor,
+    smooth_calibration_error,
 )
 from gatekeeper.types import BoolArray, FloatArray, IntArray
 
@@ -40,6 +41,7 @@ class Cell:
         severity: 1…5, 0 where clean.
         places: Where its rows lie in the arrays of reliabilities, shape (n,), by image.
         correct: Whether each answer is right, shape (n,).
+        answered: The class that was answered, shape (n,).
     """
 
     group: str
@@ -47,6 +49,7 @@ class Cell:
     severity: int
     places: IntArray
     correct: BoolArray
+    answered: IntArray
 
     def __str__(self) -> str:
         """For notes."""
@@ -67,7 +70,9 @@ class Reliabilities:
         self.seeds = seeds
         self.grid = rotation.grid
         self.groups = tuple(rotation.study.corruptions)
-        self.correct = np.asarray(rotation.answers()["correct"], dtype=bool)
+        answers = rotation.answers()
+        self.correct = np.asarray(answers["correct"], dtype=bool)
+        self.answered = np.argmax(answers["logits"], axis=1)
 
     @cached_property
     def stated(self) -> dict[tuple[str, int], dict[str, FloatArray]]:
@@ -97,6 +102,7 @@ class Reliabilities:
             severity=severity,
             places=np.searchsorted(self.grid.judged(group), by_image),
             correct=self.correct[by_image],
+            answered=self.answered[by_image],
         )
 
     def of(self, cell: Cell, seed: int, way: str = OURS) -> FloatArray:
@@ -188,15 +194,13 @@ class Reliabilities:
         return found
 
     def _numbers(self, cell: Cell, way: str) -> dict[str, float]:
-        """The numbers of one cell: means over the seeds; the floor from the first seed."""
-        seeds = [_cell_numbers(self.of(cell, seed, way), cell.correct) for seed in self.seeds]
-        first = self.of(cell, self.seeds[0], way)
-        floor = noise_floor(first, n_bins=N_BINS, n_draws=_FLOOR_DRAWS, seed=self.seeds[0])
+        """The numbers of one cell: means over the seeds, or of the first where they are slow."""
+        seeds = [_quick_numbers(self.of(cell, seed, way), cell.correct) for seed in self.seeds]
         means = {key: fmean(one[key] for one in seeds) for key in seeds[0]}
-        return {**means, "noise_floor": floor.mean, "noise_floor_p95": floor.p95}
+        return means | _slow_numbers(self.of(cell, self.seeds[0], way), cell, self.seeds[0])
 
 
-def _cell_numbers(stated: FloatArray, correct: BoolArray) -> dict[str, float]:
+def _quick_numbers(stated: FloatArray, correct: BoolArray) -> dict[str, float]:
     return {
         "ece": expected_calibration_error(stated, correct, n_bins=N_BINS),
         "ece_mass": expected_calibration_error(stated, correct, n_bins=N_BINS, binning="mass"),
@@ -207,6 +211,34 @@ def _cell_numbers(stated: FloatArray, correct: BoolArray) -> dict[str, float]:
         "mean_reliability": float(stated.mean()),
         "accuracy_error": abs(float(stated.mean() - correct.mean())),
     }
+
+
+def _slow_numbers(stated: FloatArray, cell: Cell, seed: int) -> dict[str, float]:
+    floor = noise_floor(stated, n_bins=N_BINS, n_draws=_FLOOR_DRAWS, seed=seed)
+    return {
+        "ece_classwise": error_by_class(stated, cell.correct, cell.answered),
+        "ece_smooth": smooth_calibration_error(stated, cell.correct),
+        "noise_floor": floor.mean,
+        "noise_floor_p95": floor.p95,
+    }
+
+
+def error_by_class(stated: FloatArray, correct: BoolArray, answered: IntArray) -> float:
+    """ECE among the answers of each class, mean weighted by their number.
+
+    A reliability speaks of the answer alone, so classes are those that were answered.
+
+    Args:
+        stated: Reliabilities, shape (n,).
+        correct: Whether each answer is right, shape (n,).
+        answered: The class that was answered, shape (n,).
+    """
+    total = 0.0
+    for label in np.unique(answered):
+        of_class = answered == label
+        error = expected_calibration_error(stated[of_class], correct[of_class], n_bins=N_BINS)
+        total += error * int(of_class.sum())
+    return total / len(answered)
 
 
 _SHORT = ("ece", "ece_debiased", "brier", "accuracy", "mean_reliability", "accuracy_error")
