@@ -30,6 +30,24 @@ NOISE_NAMES = (
     "salt_share",
     "pepper_share",
 )
+"""Structure and noise, in shares of full scale unless said otherwise; more noise is higher.
+
+``local_contrast`` is the mean, over tiles, of the standard deviation of their 2×2 means;
+``contrast_spread`` the standard deviation of its logarithm over tiles (0 where all are alike, about
+1 in photographs); ``flat_share`` the share of tiles below 0.01, in [0, 1].
+
+``noise_sigma`` is the standard deviation of white noise in one channel, in about [0, 0.5], clipping
+undone: ``noise_luma`` that in the mean of the channels, ``noise_chroma`` that along each of two
+colour axes, and sigma² = luma² + ⅔ · chroma². ``noise_sigma_dark`` and ``noise_sigma_bright`` are
+the same in tiles with a mean up to 0.4 and from 0.6 on; where there are few, they fall back on all
+tiles. ``noise_correlation`` is ½ log of horizontal and vertical over diagonal power in tiles
+without structure, in about [−1, 3]: 0 for white noise, higher for noise that is smooth.
+``noise_stripes`` is ½ log of horizontal over vertical power: 0 without direction, positive where
+columns differ more than rows. ``noise_tail`` is the logarithm of the root mean square over the
+mean absolute diagonal band, scaled to 0 for a normal distribution; rare strong steps raise it.
+``salt_share`` and ``pepper_share`` are the shares of values that are lone white or black ones, in
+[0, 1].
+"""
 
 _BLOCKS = 16.0  # per tile
 _SELECTED_SHARE = 0.2

@@ -25,6 +25,21 @@ TONE_NAMES = (
     "dark_channel",
     "bright_channel",
 )
+"""Exposure and colour, all in [0, 1] unless said otherwise; luminance is Rec. 601.
+
+``mean``, ``contrast`` (standard deviation), ``median``, ``low_quantile`` and ``high_quantile``
+(2 % and 98 %, in steps of 1/255) are of luminance; lower is darker. ``black_share`` and
+``white_share`` are of pixels within half a grey level of 0 or 1. ``levels`` is the logarithm of the
+number of grey levels in use, 0 for one and 1 for 256; posterising lowers it. ``saturation`` is the
+mean of (max − min) / (max + 0.05) over channels, ``chroma`` the mean absolute distance of a channel
+from grey; both 0 for grey. ``cast_red`` and ``cast_blue`` are the mean of that channel less
+green, in [−1, 1]. ``dark_channel`` and ``bright_channel`` are the mean of the smallest and the
+largest channel value in patches of 4×4 px of a thinned grid: haze raises the first.
+
+Source:
+    He, Sun and Tang 2009, "Single image haze removal using dark channel prior". Deviates in
+    patches of one size on a thinned grid.
+"""
 
 _THIN_SIDE_PX = 56
 
