@@ -23,6 +23,7 @@ _FLOOR = -12.0
 _CERTAIN = 1.0 - 1e-9
 _FAMILIARITY = "familiarity."
 _TRUST = "trust"
+_DISCOUNT = 0.5
 
 TRUST = 0.8
 """Share of the learned log-odds in the score, unless told otherwise."""
@@ -35,7 +36,7 @@ class LearnedPredictor:
     learned nothing it leaves them as they are. Its log-odds count by ``trust``, the classifier's
     own by the rest: corrections are noisy where there is little to correct, on clean images above
     all. A look that is unlike all that were fitted loses
-    one unit of log-odds for every ordinary distance beyond the ordinary (see
+    half a unit of log-odds for every ordinary distance beyond the ordinary (see
     :class:`~gatekeeper.reliability.familiarity.Familiarity`): what nothing is known about is not
     trusted. For looks at restored images the first look is part of the input.
 
@@ -96,8 +97,8 @@ class LearnedPredictor:
         own = log_softmax(evidence.logits.astype(np.float64))
         learned = _log_odds(mlp.log_probabilities(_inputs(evidence), base=own), evidence.labels)
         unlearned = _log_odds(own, evidence.labels)
-        excess = familiarity.excess(_scalars(evidence))
-        return [trust * learned + (1.0 - trust) * unlearned - excess for trust in trusts]
+        discount = _DISCOUNT * familiarity.excess(_scalars(evidence))
+        return [trust * learned + (1.0 - trust) * unlearned - discount for trust in trusts]
 
     def _fitted(self) -> tuple[Mlp, Familiarity]:
         if self.mlp_ is None or self.familiarity_ is None:

@@ -7,7 +7,7 @@ import pytest
 
 from gatekeeper import __version__, cli
 
-COMMANDS = ("demo", "fit", "decide", "serve", "registry", "data", "doctor")
+COMMANDS = ("demo", "fit", "train", "decide", "serve", "registry", "data", "doctor")
 VERBS = (
     *((command,) for command in COMMANDS),
     *(("registry", verb) for verb in ("list", "promote", "rollback", "verify")),
