@@ -17,6 +17,16 @@ BORDER_NAMES = (
     "border_slant",
     "border_mirror",
 )
+"""Borders.
+
+``wrap_step_across`` and ``wrap_step_down`` are the mean absolute difference of opposite borders,
+in [0, 1]; turning an image round its edge makes them small. ``border_share`` and
+``border_black_share`` are the mean share of lines that keeps one value from the border inwards,
+any or black, over the four sides, in [0, 1]. ``border_slant`` is how much the black run changes
+from line to line, px per px, in [0, 1]: 0 for straight bars, about the angle in radians for the
+wedges that turning leaves. ``border_mirror`` is near 1 where the first 3 to 16 px of a side are the
+mirror of what follows, 0 by chance.
+"""
 
 _LINES = 16
 _LEAST_MIRROR_PX, _WIDEST_MIRROR_PX = 3, 16

@@ -12,6 +12,20 @@ from torch.nn import functional as F
 from gatekeeper.signals.planes import Planes
 
 GRID_NAMES = ("blockiness", "blockiness_shifted", "jpeg_loss", "pixel_block")
+"""Blocks, all without unit; 0 without blocks.
+
+``blockiness`` is how far steps at every eighth line and column stand out from their neighbours,
+over the mean step, in [−1, 4], for the grid that starts in the corner; ``blockiness_shifted`` for
+the best of the eight places the grid may have. ``jpeg_loss`` is about 1 − quality / 100 of the JPEG
+table that the image went through, in [0, 1], and 0 where there is no sign of one; it needs the grid
+to start in the corner. ``pixel_block`` is log₂ of the side of equal squares of pixels, in [0, 3.5]:
+1 for doubled pixels.
+
+Source:
+    Steps against their neighbours: after Wang, Bovik and Evans 2000, "Blind measurement of blocking
+    artifacts in images". Multiples of a table's steps: after Fan and de Queiroz 2003,
+    "Identification of bitmap compression history". Deviates in grading standard tables.
+"""
 
 _BLOCK = 8
 _QUALITIES = (5, 8, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)

@@ -42,6 +42,7 @@ class _Rule:
     code: str
     strength: Callable[[_Row], float]
     text: Callable[[_Row], str]
+    photographs_only: bool = False
 
 
 def _ramp(value: float, low: float, high: float) -> float:
@@ -54,7 +55,15 @@ def _impulses(row: _Row) -> float:
     if _border(row) > 0:
         # The rim of a black border looks like pepper.
         share = row["salt_share"]
+    if _drawn(row):
+        share = max(0.0, share - 0.08)
     return _ramp(share / (share + 0.02), 0.2, 0.9)
+
+
+def _drawn(row: _Row) -> bool:
+    # Black strokes on white or the like, where thin lines look like impulses and flat ground like
+    # blocks and mirrors.
+    return row["black_share"] + row["white_share"] > 0.4
 
 
 def _motion(row: _Row) -> float:
@@ -110,6 +119,7 @@ _RULES = (
         "motion_blur",
         _motion,
         lambda row: f"motion blur along {_angle(row)}°, about {7.5 * row['blur_sigma']:.0f} px",
+        photographs_only=True,
     ),
     _Rule("blur", _blur, lambda row: f"blur, sigma about {row['blur_sigma']:.1f} px"),
     _Rule(
@@ -141,12 +151,14 @@ _RULES = (
         "low_resolution",
         lambda row: _ramp(row["pixel_block"], 0.75, 3.0),
         lambda row: f"low resolution, blocks of about {2 ** row['pixel_block']:.0f} px",
+        photographs_only=True,
     ),
     _Rule("black_borders", _border, lambda row: "black borders, as turning or shifting leaves"),
     _Rule(
         "mirrored_border",
         lambda row: _ramp(row["border_mirror"], 0.65, 1.0),
         lambda row: "mirrored border, as shifting leaves",
+        photographs_only=True,
     ),
 )
 
@@ -176,7 +188,8 @@ def reasons(signals: FloatArray) -> tuple[Symptom, ...]:
     kinds = noise_type_scores(values[None])[0]
     row = dict(zip(SIGNAL_NAMES, values.tolist(), strict=False))
     row |= dict(zip(NoiseType, kinds.tolist(), strict=True))
-    graded = [(rule.strength(row), rule) for rule in _RULES]
+    rules = [rule for rule in _RULES if not (rule.photographs_only and _drawn(row))]
+    graded = [(rule.strength(row), rule) for rule in rules]
     graded.sort(key=lambda pair: -pair[0])
     return tuple(
         Symptom(rule.code, rule.text(row), strength)

@@ -24,6 +24,14 @@ SPECTRUM_NAMES = (
     "spectrum_peak",
     "spectrum_peak_share",
 )
+"""Spectrum of luminance; natural logarithms of power, floored at log 1e-6.
+
+``spectrum_band_1`` … ``spectrum_band_4`` are mean log power up to 0.1, 0.2, 0.35 and 0.75 cycles
+per px: white noise lifts the last, blur lowers it. ``spectrum_peak`` is the strongest bin over the
+mean of its ring of equal frequencies, about 2 to 6 for photographs, 10 and more for a regular
+pattern; ``spectrum_peak_share`` the share of the strongest bin in the power of the half plane,
+mean left out, in [0, 1].
+"""
 
 _FLOOR = 1e-6
 # Upper ends of the rings, cycles per px, and how many of them make up each band.
