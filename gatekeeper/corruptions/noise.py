@@ -150,18 +150,24 @@ def poisson_quantile(mean: Tensor, draw: Tensor) -> Tensor:
     """
     z = torch.special.ndtri(draw)
     root = mean.clamp(min=_EXACT_BELOW).sqrt()
-    expansion = mean + root * z + (2 + z**2) / 6 - (2 * z + z**3) / (72 * root)
-    expansion += (-16 + 7 * z**2 + 3 * z**4) / (810 * root**2)
+    count = mean + root * z + (2 + z**2) / 6 - (2 * z + z**3) / (72 * root)
+    count += (-16 + 7 * z**2 + 3 * z**4) / (810 * root**2)
+    count = count.floor().clamp(min=0.0)
     few = mean < _EXACT_BELOW
-    small = torch.where(few, mean, torch.zeros_like(mean))
-    probability = torch.exp(-small)
+    count[few] = _counted(mean[few], draw[few])
+    return count
+
+
+def _counted(mean: Tensor, draw: Tensor) -> Tensor:
+    """The same by adding up probabilities until they exceed the draw."""
+    probability = torch.exp(-mean)
     below = probability.clone()
     count = torch.zeros_like(mean)
     for step in range(1, _MOST_STEPS + 1):
         beyond = draw > below
-        if not bool((beyond & few).any()):
+        if not bool(beyond.any()):
             break
         count += beyond
-        probability = probability * small / step
+        probability = probability * mean / step
         below = below + probability
-    return torch.where(few, count, expansion.floor().clamp(min=0.0))
+    return count
