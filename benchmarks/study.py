@@ -64,7 +64,7 @@ STUDIED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Group -> corruptions that judge it: the 19 of ImageNet-C, six geometric, six like C-bar."""
 
-VIEWS = ("flip", "smooth")
+VIEWS = ("flip",)
 LOOKS = {"fit": 9, "calibrate": 7}
 COMPOSED_SHARE = 0.25
 SPLIT_SIZES = {

@@ -37,6 +37,7 @@ from gatekeeper.reliability import name_of_predictor, predictor_from_state, stat
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.routing import Router
 from gatekeeper.signals import N_SCALARS
+from gatekeeper.signals.reasons import reasons
 from gatekeeper.types import FloatArray, StrArray
 from gatekeeper.views import check_views
 
@@ -91,6 +92,8 @@ class FittedGate:
         calibrators: ``"raw"``, ``"restored"`` and ``"final"``.
         gate: The policy's thresholds and margin.
         conditions: Flags windows of traffic unlike that of *certify*.
+        symptom_limits: Code of a symptom -> strength that clean images of this kind reach, too;
+            only what is stronger is told.
         certificate: Target, level, conditions, counts, splits and verdict, JSON-ready.
     """
 
@@ -106,6 +109,7 @@ class FittedGate:
     calibrators: Mapping[str, Calibrator]
     gate: Gate
     conditions: ConditionsTest
+    symptom_limits: Mapping[str, float]
     certificate: Mapping[str, Any]
 
     def raw_reliability(self, evidence: Evidence) -> FloatArray:
@@ -126,6 +130,17 @@ class FittedGate:
         return self.calibrators["final"].reliability(
             log_odds(kept), context=np.asarray(keep_restored, dtype=np.float64)[:, None]
         )
+
+    def symptoms(self, evidence: Evidence) -> list[tuple[str, ...]]:
+        """What is wrong with each image, for people, worst first; one tuple per raw look."""
+        return [
+            tuple(
+                symptom.text
+                for symptom in reasons(row)
+                if symptom.strength > self.symptom_limits.get(symptom.code, 0.0)
+            )
+            for row in evidence.signals
+        ]
 
     def route(self, evidence: Evidence) -> StrArray:
         """Name of the restorer for each raw look, "" for none, shape (B,)."""
@@ -201,6 +216,7 @@ def save_bundle(
         },
         "calibrators": {key: _name_of(value) for key, value in sorted(fitted.calibrators.items())},
         "restorer_of": fitted.router.restorer_of,
+        "symptom_limits": dict(sorted(fitted.symptom_limits.items())),
         "restorers": {
             name: {"digest": restorer.digest, **_config(restorer, unfinished)}
             for name, restorer in sorted(fitted.restorers.items())
@@ -330,6 +346,7 @@ def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> Fitte
         },
         gate=Gate(**body["policy"]),
         conditions=ConditionsTest.from_state(states["conditions"]),
+        symptom_limits={str(code): float(limit) for code, limit in body["symptom_limits"].items()},
         certificate=body["certificate"],
     )
 

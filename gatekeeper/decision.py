@@ -76,6 +76,8 @@ class Decision:
         certified: Whether that policy variant holds a certificate.
         model_id: Identity of the classifier.
         calibration_id: Identity of the bundle (sha256 of its manifest).
+        symptoms: What is wrong with the image as received, for people, worst first; at most three,
+            such as ``"noise, sigma about 0.12"``. They explain and decide nothing.
 
     Raises:
         InputError: the label is None without abstaining or the other way round, or the action
@@ -91,6 +93,7 @@ class Decision:
     certified: bool
     model_id: str
     calibration_id: str
+    symptoms: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse decisions that contradict themselves."""

@@ -53,10 +53,12 @@ from gatekeeper.risk_control import (
 )
 from gatekeeper.routing import CLEAN, Router
 from gatekeeper.selection import Candidate, choose, judge_trust
+from gatekeeper.signals.reasons import reasons
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
 
 _EXPLORED = 0.25
 _COMPOSED_SHARE = 0.25
+_SYMPTOM_FREE = 0.99
 _LEAST_CALIBRATE = 500
 _WITHOUT_LEARNING = "max_softmax"
 
@@ -203,6 +205,30 @@ def certify_groups(
     return group_certificates(accepted, wrong, groups, policy.target_risk, policy.confidence_level)
 
 
+def symptom_limits(signals: FloatArray) -> dict[str, float]:
+    """Strength of each symptom that one clean image in a hundred reaches.
+
+    What looks like noise in a photograph may be the texture of a fabric: a symptom is worth telling
+    only where it is stronger than clean images of the same kind show it.
+
+    Args:
+        signals: Of clean images, shape (N, D).
+
+    Returns:
+        Code -> strength in (0, 1]; symptoms that fewer images show are left out.
+    """
+    found: dict[str, list[float]] = {}
+    for row in signals:
+        for symptom in reasons(row):
+            found.setdefault(symptom.code, []).append(symptom.strength)
+    n_told = len(signals) - int(_SYMPTOM_FREE * len(signals))
+    return {
+        code: float(sorted(strengths, reverse=True)[n_told])
+        for code, strengths in found.items()
+        if len(strengths) > n_told
+    }
+
+
 class Fitter:
     """Fits a gate to a frozen classifier, step by step.
 
@@ -301,6 +327,7 @@ class Fitter:
             calibrators=self.calibrators,
             gate=gate,
             conditions=ConditionsTest().fit(judged.signals, judged.raw_reliability),
+            symptom_limits=symptom_limits(clean.signals),
             certificate=self._certificate(
                 gate,
                 verdict,

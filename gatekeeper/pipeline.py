@@ -110,7 +110,8 @@ class Gatekeeper:
             second = second.after(first.take(rows))
             restored[rows] = self.fitted.restored_reliability(second, raw[rows])
             labels[rows] = second.labels
-        return self._decisions(first.labels, labels, raw, restored, restorer.tolist())
+        symptoms = self.fitted.symptoms(first)
+        return self._decisions(first.labels, labels, raw, restored, restorer.tolist(), symptoms)
 
     def _decisions(
         self,
@@ -119,6 +120,7 @@ class Gatekeeper:
         raw: FloatArray,
         restored: FloatArray,
         restorer: Sequence[str],
+        symptoms: Sequence[tuple[str, ...]],
     ) -> list[Decision]:
         replay = self.fitted.gate.replay(raw, restored)
         final = self.fitted.final_reliability(
@@ -157,6 +159,7 @@ class Gatekeeper:
                     certified=bool(self.certificate["certified"]),
                     model_id=self.model_id,
                     calibration_id=self.calibration_id,
+                    symptoms=symptoms[row],
                 )
             )
         return decisions

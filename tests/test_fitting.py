@@ -6,15 +6,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 
 import gatekeeper.fitting as fitting
 from gatekeeper.errors import InputError, SplitOverlapError
 from gatekeeper.evidence import EvidenceTable, Plan, TableBuilder
-from gatekeeper.fitting import FitResult, Fitter, certify, choose_margin, path_through
+from gatekeeper.fitting import (
+    FitResult,
+    Fitter,
+    certify,
+    choose_margin,
+    path_through,
+    symptom_limits,
+    too_few_to_learn,
+)
 from gatekeeper.gate import Gate
 from gatekeeper.judging import Judged
 from gatekeeper.recipe import PolicyRecipe
+from gatekeeper.reliability import name_of_predictor
 from gatekeeper.risk_control import fixed_sequence_test
+from gatekeeper.selection import choose
+from gatekeeper.signals import read_signals
+from gatekeeper.signals.reasons import reasons
 from tests import small_gate
 
 
@@ -341,3 +354,60 @@ class TestSimulation:
         best = pool_accepted[risk <= 0.05].max() / 8000
         assert np.median(covered) > 0.75 * best
         assert violations > 0 or level == 0.99
+
+
+def test_symptom_limits_by_hand() -> None:
+    """200 images, of which 5 are black and one is half as dark: limits spare 99 of 100."""
+    grey = torch.full((194, 3, 16, 16), 0.5)
+    dark = torch.stack([torch.full((3, 16, 16), value) for value in (0, 0, 0, 0, 0, 0.1)])
+    signals = read_signals(torch.cat([grey, dark]))
+    strengths = sorted(
+        (s.strength for row in signals for s in reasons(row) if s.code == "underexposed"),
+        reverse=True,
+    )
+    assert symptom_limits(signals)["underexposed"] == strengths[2]
+    assert "underexposed" not in symptom_limits(read_signals(torch.cat([grey, dark[:2]])))
+
+
+def test_with_few_calibrate_images_nothing_is_learned_and_that_is_said() -> None:
+    assert too_few_to_learn(500) is None
+    assert "at least 500 calibrate images, got 499" in too_few_to_learn(499)
+    parts = small_gate.splits()
+    few = replace(parts, calibrate=parts.calibrate[:300])
+    data = small_gate.digits()
+    builder = TableBuilder(
+        data, small_gate.classifier(), small_gate.restorers(), cache=small_gate.folder() / "cells"
+    )
+    fitter = Fitter(
+        data, few, small_gate.spec(), small_gate.classifier(), builder.restorers,
+        small_gate.recipe(target_risk=0.3), builder=builder,
+    )  # fmt: skip
+    fitted = fitter.run().fitted
+    assert "got 300" in fitted.certificate["note"]
+    assert {name_of_predictor(p) for p in fitted.predictors.values()} == {"max_softmax"}
+
+
+def test_groups_are_certified_along_the_whole_walk() -> None:
+    result = small_gate.small().result
+    groups = {group["name"]: group for group in result.fitted.certificate["groups"]}
+    judged = result.certify
+    assert groups.keys() >= {"clean", "family gaussian", "family impulse", "severity 4-5"}
+    replay = result.fitted.gate.replay(judged.raw_reliability, judged.restored_reliability)
+    clean = judged.plan.corruptions == ""
+    right = judged.final_labels(replay.keep_restored) == judged.labels
+    assert groups["clean"]["n_images"] == clean.sum()
+    assert groups["clean"]["n_accepted"] == (replay.accepted & clean).sum()
+    assert groups["clean"]["n_wrong"] == (replay.accepted & clean & ~right).sum()
+
+
+def test_wide_looks_and_chosen_trust_reach_the_fit() -> None:
+    recipe = small_gate.recipe(target_risk=0.3)
+    predictor = recipe.predictor.model_copy(update={"wide_looks": 2, "trust": "choose"})
+    fitter = small_gate.fitter(with_recipe=recipe.model_copy(update={"predictor": predictor}))
+    fitter.fit_predictors()
+    assert [c.trust for c in fitter.trust_judged] == [0.4, 0.6, 0.8, 1.0]
+    assert fitter.predictors["raw"].trust == choose(fitter.trust_judged).trust
+    wide = fitter._wide_looks()[0]
+    assert len(wide) == 2 * len(fitter.splits.fit)
+    assert any("+" in name for name in wide.plan.corruptions)
+    assert (wide.plan.severities != np.floor(wide.plan.severities)).any()

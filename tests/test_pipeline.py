@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,26 @@ def test_the_canary_is_decided_and_always_alike(gatekeeper) -> None:
 def test_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="expected a bundle"):
         Gatekeeper.load(tmp_path)
+
+
+def test_a_decision_says_what_is_wrong_with_the_image(gatekeeper) -> None:
+    black = torch.zeros(1, 3, 28, 28)
+    fitted = replace(gatekeeper.fitted, symptom_limits={})
+    decision = Gatekeeper(fitted, "c" * 64).decide(black)[0]
+    assert decision.symptoms == ("underexposed, brightest parts at 0 %",)
+    assert decision.to_json()["symptoms"] == decision.symptoms
+    usual = replace(gatekeeper.fitted, symptom_limits={"underexposed": 1.0})
+    assert Gatekeeper(usual, "c" * 64).decide(black)[0].symptoms == ()
+
+
+def test_few_clean_images_are_told_a_symptom(gatekeeper) -> None:
+    clean = small().data.batch(small().splits.calibrate)
+
+    def told(limits: dict[str, float]) -> int:
+        fitted = replace(gatekeeper.fitted, symptom_limits=limits)
+        decisions = Gatekeeper(fitted, "c" * 64).decide(clean)
+        return sum(bool(decision.symptoms) for decision in decisions)
+
+    # One in a hundred for each kind of symptom; strokes of digits look like noise without limits.
+    assert told(dict(gatekeeper.fitted.symptom_limits)) <= 0.03 * len(clean)
+    assert told({}) > 0.5 * len(clean)

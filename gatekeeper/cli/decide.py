@@ -53,4 +53,5 @@ def _line(path: str, body: dict[str, Any]) -> str:
     return (
         f"{path}: {body['action']} {answer} (reliability {body['reliability']:.3f}; {tried}) "
         f"{body['reason']} {body['reason_text']}"
+        + (f" Seen: {'; '.join(body['symptoms'])}." if body["symptoms"] else "")
     )

@@ -82,6 +82,10 @@ class DecisionBody(_Body):
     certified: bool = Field(description="Whether that variant holds a certificate.")
     model_id: str = Field(description="Identity of the classifier.")
     calibration_id: str = Field(description="Identity of the bundle.")
+    symptoms: list[str] = Field(
+        max_length=3,
+        description="What is wrong with the image as received, worst first; decides nothing.",
+    )
     image: ImageBody
     versions: VersionsBody
     certificate: CertificateBody

@@ -26,7 +26,8 @@ def test_a_line_per_image(gatekeeper, fitted, photos):
     answer = body["class_name"] or "no label"
     start = f"{body['action']} {answer} (reliability {body['reliability']:.3f}; raw: "
     assert lines[0].split(": ", 1)[1].startswith(start)
-    assert lines[0].endswith(f"{body['reason']} {body['reason_text']}")
+    seen = f" Seen: {'; '.join(body['symptoms'])}." if body["symptoms"] else ""
+    assert lines[0].endswith(f"{body['reason']} {body['reason_text']}{seen}")
 
 
 def test_a_bad_image_does_not_stop_the_others(gatekeeper, fitted, photos, tmp_path):

@@ -78,6 +78,7 @@ class FakeGatekeeper:
                 label=1,
                 reliability=0.96,
                 attempts=(raw,),
+                symptoms=("overexposed",),
                 **common,
             )
         return Decision(

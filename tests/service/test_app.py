@@ -45,6 +45,7 @@ def test_decision_is_complete(client: TestClient, image_file: Callable[..., byte
         "certified": True,
         "model_id": "fake@1",
         "calibration_id": "b" * 64,
+        "symptoms": ["overexposed"],
         "image": {"width": 6, "height": 4, "sha256": sha256(data).hexdigest()},
         "versions": {
             "gatekeeper": gatekeeper.__version__,
