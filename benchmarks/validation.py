@@ -32,7 +32,11 @@ _TESTS = """
 
 - The certificate, by simulation: 1,000 redraws of a certify set from a population, at three
   confidence levels, and that the same simulation catches a procedure that cheats
-  (`tests/test_risk_control.py`).
+  (`tests/risk_control/`); the same for condition groups and other traffic mixes.
+- The online monitor, by simulation: false withdrawals at risk = target, labels until it withdraws
+  (`tests/monitoring/`).
+- Corruptions by value, PSNR per severity against an independent implementation
+  (`tests/corruptions/`); signals against known ground truth on photographs (`tests/signals/`).
 - Metrics against hand arithmetic, closed forms and independent libraries (`tests/metrics/`).
 - Disjoint splits, one row per image at the door to certification, decisions that do not depend on
   their batch, bundles that refuse a changed, missing, extra or newer file (`tests/`).
