@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -176,23 +177,21 @@ class Rotation:
         return {part: self.study.plan(part) for part in ("fit", "calibrate", "test")}
 
     @cached_property
-    def _facts(self) -> dict[str, Any]:
-        """What every array depends on: images, conditions, classifier, libraries."""
+    def _origin(self) -> str:
+        """Hash of what every array depends on: images, conditions, classifier, libraries."""
         known, size = versions(), self.study.data.image_size
         kinds = [np.unique(plan.corruptions) for plan in self._plans.values()]
         names = [name for name in np.unique(np.concatenate(kinds)).tolist() if name]
-        return {
+        facts = {
             "classifier": self.study.classifiers[self.classifier].digest,
-            "plans": {part: self._digest(plan) for part, plan in self._plans.items()},
             "tables": {name: corruption(name).table_for(*size) for name in names},
             "versions": {package: known[package] for package in _PACKAGES},
         }
-
-    def _digest(self, plan: Plan) -> str:
-        total = hashlib.sha256()
-        digests = np.asarray(self.study.data.digests[plan.positions])
-        for array in (digests, plan.corruptions, plan.severities, plan.seeds):
-            total.update(np.ascontiguousarray(array).tobytes())
+        total = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for plan in self._plans.values():
+            digests = np.asarray(self.study.data.digests[plan.positions])
+            for array in (digests, plan.corruptions, plan.severities, plan.seeds):
+                total.update(np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
 
     def _table(self, part: str) -> EvidenceTable:
@@ -203,7 +202,9 @@ class Rotation:
     def _kept(
         self, name: str, facts: Mapping[str, Any], make: Callable[[], Mapping[str, FloatArray]]
     ) -> dict[str, FloatArray]:
-        return self.store.arrays(f"{self.classifier}-{name}", {**self._facts, **facts}, make)
+        return self.store.arrays(
+            f"{self.classifier}-{name}", {"origin": self._origin, **facts}, make
+        )
 
     def _fit(self, made: ReliabilityPredictor, group: str, seed: int, most: int | None) -> None:
         table = self._table("fit")

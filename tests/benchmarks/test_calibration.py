@@ -73,15 +73,15 @@ def results(quick_study: Study, tmp_path_factory: pytest.TempPathFactory) -> dic
     return bodies[0]
 
 
-def test_quick_run_measures_every_figure(results: dict) -> None:
+def test_quick_run_measures_every_figure(results: dict, quick_study: Study) -> None:
     assert [figure["name"] for figure in results["figures"]] == list(TARGETS)
     for figure in results["figures"]:
         assert all(math.isfinite(figure[key]) for key in ("value", "low", "high"))
         assert figure["low"] <= figure["value"] <= figure["high"]
-    assert results["data"]["n"] == 300
+    assert results["data"]["n"] == len(quick_study.splits.test)
 
 
-def test_quick_run_agrees_with_its_own_rows(results: dict) -> None:
+def test_quick_run_agrees_with_its_own_rows(results: dict, quick_study: Study) -> None:
     figures = {figure["name"]: figure["value"] for figure in results["figures"]}
     held_out_rows = [
         row
@@ -89,7 +89,8 @@ def test_quick_run_agrees_with_its_own_rows(results: dict) -> None:
         if row["method"] == OURS and row["pool"] == "held-out" and "severity" not in row
     ]
     assert len(held_out_rows) == 6
-    assert all(row["cells"] == 6 for row in held_out_rows)  # two corruptions, three severities
+    n_severities = len(quick_study.severities)
+    assert all(row["cells"] == 2 * n_severities for row in held_out_rows)
     mean = fmean(row["ece_debiased"] for row in held_out_rows)
     assert figures["ece_held_out_mean"] == pytest.approx(mean, abs=1e-5)
     worst = max(row["ece_debiased_worst"] for row in held_out_rows)
