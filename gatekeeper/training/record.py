@@ -113,7 +113,7 @@ crops only, frozen before any reliability predictor existed for it.
 
 Accuracy on *validation*, clean: {accuracy:.1%} (exact 95 % interval {low:.1%}–{high:.1%},
 n = {n:,}).
-Accuracy on *test*, clean and under every corruption: `benchmarks/results/failure_detection.json`.
+`python -m benchmarks.failure_detection` measures *test*, clean and under every corruption.
 
 ## Known failures
 
