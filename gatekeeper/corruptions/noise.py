@@ -150,7 +150,7 @@ def poisson_quantile(mean: Tensor, draw: Tensor) -> Tensor:
     """
     z = torch.special.ndtri(draw)
     root = mean.clamp(min=_EXACT_BELOW).sqrt()
-    count = mean + root * z + (2 + z**2) / 6 - (2 * z + z**3) / (72 * root)
+    count: Tensor = mean + root * z + (2 + z**2) / 6 - (2 * z + z**3) / (72 * root)
     count += (-16 + 7 * z**2 + 3 * z**4) / (810 * root**2)
     count = count.floor().clamp(min=0.0)
     few = mean < _EXACT_BELOW
