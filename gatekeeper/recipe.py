@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,6 +13,8 @@ from gatekeeper.corruptions import CORRUPTIONS, corruption
 from gatekeeper.errors import InputError, RecipeError
 from gatekeeper.images import DATASET_SPECS
 from gatekeeper.views import check_views
+
+Model = TypeVar("Model", bound=BaseModel)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -247,6 +249,40 @@ class Recipe(_Strict):
         return self
 
 
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Args:
+        path: The file.
+        what: What it should be, for the error.
+
+    Raises:
+        RecipeError: the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"expected {what} at {path}, got no such file") from error
+    except (IsADirectoryError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"expected a TOML file at {path}, got something else: {error}") from error
+
+
+def checked(model: type[Model], raw: dict[str, Any], *, source: str) -> Model:
+    """Content as a model; what cannot be followed is named by its key.
+
+    Raises:
+        RecipeError: a key is unknown, missing or outside its range.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise RecipeError(f"{source} cannot be followed: {problems}") from error
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
@@ -257,12 +293,7 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: the file is missing, is not TOML, or says something that cannot be followed;
             the message names the key.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"expected a recipe at {path}, got no such file") from error
-    except (IsADirectoryError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"expected a TOML file at {path}, got something else: {error}") from error
+    raw = read_toml(path, "a recipe")
     return parse_recipe(raw, source=str(path), folder=path.resolve().parent)
 
 
@@ -272,14 +303,7 @@ def parse_recipe(raw: dict[str, Any], *, source: str, folder: Path) -> Recipe:
     Raises:
         RecipeError: see :func:`load_recipe`.
     """
-    try:
-        recipe = Recipe.model_validate(raw)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise RecipeError(f"{source} cannot be followed: {problems}") from error
+    recipe = checked(Recipe, raw, source=source)
     options = dict(recipe.classifier.options)
     for key in ("checkpoint", "path"):
         if isinstance(options.get(key), str):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from gatekeeper.errors import RecipeError
-from gatekeeper.recipe import ClassifierTraining, DataRecipe
+from gatekeeper.recipe import ClassifierTraining, DataRecipe, checked, read_toml
 
 
 class TrainingRecipe(BaseModel):
@@ -51,17 +49,5 @@ def load_training_recipe(path: Path) -> TrainingRecipe:
         RecipeError: the file is missing, is not TOML, or says something that cannot be followed;
             the message names the key.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"expected a training recipe at {path}, got no such file") from error
-    except (IsADirectoryError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"expected a TOML file at {path}, got something else: {error}") from error
-    try:
-        return TrainingRecipe.model_validate(raw)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise RecipeError(f"{path} cannot be followed: {problems}") from error
+    raw = read_toml(path, "a training recipe")
+    return checked(TrainingRecipe, raw, source=str(path))

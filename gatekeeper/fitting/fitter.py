@@ -24,7 +24,6 @@ from gatekeeper.bundle import (
     restored_context,
 )
 from gatekeeper.calibrators import IsotonicCalibrator, calibrator
-from gatekeeper.corruptions import corruption
 from gatekeeper.errors import InputError
 from gatekeeper.evidence import (
     EvidenceTable,
@@ -32,48 +31,24 @@ from gatekeeper.evidence import (
     TableBuilder,
     draw_plan,
     draw_wide_plan,
-    require_one_row_per_image,
 )
+from gatekeeper.fitting.limits import WITHOUT_LEARNING, symptom_limits, too_few_to_learn
+from gatekeeper.fitting.policy import certify, certify_groups, choose_margin
 from gatekeeper.gate import Gate
 from gatekeeper.images import Dataset, Splits, seeds_for
-from gatekeeper.judging import Judged, judged_with, restored_looks, sweep
+from gatekeeper.judging import Judged, judged_with, restored_looks
 from gatekeeper.mlp import MlpOptions
 from gatekeeper.monitoring import ConditionsTest
 from gatekeeper.protocols import Calibrator, Classifier, ReliabilityPredictor, Restorer
-from gatekeeper.recipe import PolicyRecipe, Recipe
+from gatekeeper.recipe import Recipe
 from gatekeeper.reliability import TRUST, LearnedPredictor, predictor
-from gatekeeper.risk_control import (
-    Certification,
-    GroupCertificate,
-    ThresholdPath,
-    condition_groups,
-    fixed_sequence_test,
-    group_certificates,
-    starting_point,
-)
+from gatekeeper.risk_control import Certification, GroupCertificate
 from gatekeeper.routing import CLEAN, Router
 from gatekeeper.selection import Candidate, choose, judge_trust
-from gatekeeper.signals.reasons import reasons
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
 
 _EXPLORED = 0.25
 _COMPOSED_SHARE = 0.25
-_SYMPTOM_FREE = 0.99
-_LEAST_CALIBRATE = 500
-_WITHOUT_LEARNING = "max_softmax"
-
-
-def too_few_to_learn(n_calibrate: int) -> str | None:
-    """Why nothing is learned from so few *calibrate* images, as a sentence; None if they suffice.
-
-    A learned predictor that cannot be calibrated is worse than a plain score that can.
-    """
-    if n_calibrate >= _LEAST_CALIBRATE:
-        return None
-    return (
-        f"reliability is the calibrated {_WITHOUT_LEARNING}, nothing is learned: expected at least "
-        f"{_LEAST_CALIBRATE} calibrate images, got {n_calibrate}"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,144 +64,6 @@ class FitResult:
     fitted: FittedGate
     calibrate: Judged
     certify: Judged
-
-
-def path_through(calibrate: Judged, margin: float, policy: PolicyRecipe) -> ThresholdPath:
-    """The frozen path: one threshold on both calibrated reliabilities, from strict to lenient.
-
-    Equal thresholds are best where both attempts are calibrated: a raw and a restored answer of
-    the same reliability are worth the same. The path starts where the tail probability on
-    *calibrate* is smallest; the raw threshold never exceeds ``doubt_below``, above which no
-    restored look is on record.
-    """
-    path = sweep(calibrate, margin, doubt_below=policy.doubt_below)
-    accepted, wrong = calibrate.counts(path, margin)
-    return path.starting_at(starting_point(wrong, accepted, policy.target_risk))
-
-
-def choose_margin(calibrate: Judged, clean: Judged, policy: PolicyRecipe) -> float:
-    """The largest switch margin that costs next to no coverage, and leaves clean images be.
-
-    A large margin keeps a right raw answer from being replaced; a small one lets more wrong
-    answers be rescued. Among the margins that lose fewest right answers on clean images, the
-    largest is taken whose coverage at the target risk is within ``coverage_tolerance`` of the
-    best: where two margins cover alike, the less harmful one is right.
-
-    Args:
-        calibrate: Attempts under the declared mix.
-        clean: Attempts at clean images.
-        policy: Candidates, target, tolerance, and the share of clean images whose right answer
-            may be lost.
-    """
-    covered, lost = {}, {}
-    right = clean.raw_correct
-    for margin in policy.switch_margins:
-        gate = Gate(accept_raw_at=policy.doubt_below, accept_restored_at=0.0, switch_margin=margin)
-        keep = gate.replay(clean.raw_reliability, clean.restored_reliability).keep_restored
-        flipped = right & (clean.final_labels(keep) != clean.labels)
-        lost[margin] = max(0, int(flipped.sum()) - int(policy.clean_flips * right.sum()))
-        covered[margin] = hindsight_coverage(calibrate, margin, policy)
-    harmless = [margin for margin in covered if lost[margin] == min(lost.values())]
-    best = max(covered[margin] for margin in harmless)
-    return max(m for m in harmless if covered[m] >= best - policy.coverage_tolerance)
-
-
-def hindsight_coverage(judged: Judged, margin: float, policy: PolicyRecipe) -> float:
-    """Largest coverage on the path with selective risk at most the target; not a guarantee."""
-    accepted, wrong = judged.counts(path_through(judged, margin, policy), margin)
-    kept = accepted[wrong <= policy.target_risk * accepted]
-    return float(kept.max(initial=0) / len(judged))
-
-
-def certify(
-    calibrate: Judged, judged: Judged, margin: float, policy: PolicyRecipe
-) -> tuple[Gate, Certification]:
-    """Freeze the path on *calibrate*, then move along it on *certify* until the first failure.
-
-    Args:
-        calibrate: Attempts that shape the path.
-        judged: Attempts on *certify*, one row per image.
-        margin: The switch margin, fixed beforehand.
-        policy: Target risk and confidence level.
-
-    Returns:
-        The gate at the last point that passed (at the strictest point where none did), and the
-        verdict.
-
-    Raises:
-        InputError: a base image of *certify* occurs twice.
-    """
-    require_one_row_per_image(judged.digests)
-    path = path_through(calibrate, margin, policy)
-    accepted, wrong = judged.counts(path, margin)
-    verdict = fixed_sequence_test(
-        wrong,
-        accepted,
-        target_risk=policy.target_risk,
-        confidence_level=policy.confidence_level,
-    )
-    point = verdict.index or 0
-    gate = Gate(
-        accept_raw_at=float(path.raw[point]),
-        accept_restored_at=float(path.restored[point]),
-        switch_margin=margin,
-    )
-    return gate, verdict
-
-
-def certify_groups(
-    calibrate: Judged,
-    judged: Judged,
-    margin: float,
-    policy: PolicyRecipe,
-    verdict: Certification,
-) -> tuple[GroupCertificate, ...]:
-    """What the certified policy promises of clean images, each family and each severity band.
-
-    One claim: all its statements hold together at the policy's confidence level. The policy was
-    chosen on the same rows, so every group is tested along the whole walk.
-
-    Args:
-        calibrate: Attempts that shaped the path.
-        judged: Attempts on *certify*, one row per image.
-        margin: The switch margin.
-        policy: Target risk and confidence level.
-        verdict: Where the walk ended; without a certificate there is nothing to divide.
-    """
-    if verdict.index is None:
-        return ()
-    path = path_through(calibrate, margin, policy)
-    walked = ThresholdPath(
-        raw=path.raw[: verdict.index + 1], restored=path.restored[: verdict.index + 1]
-    )
-    accepted, wrong = judged.steps(walked, margin)
-    families = [corruption(n).families if n else () for n in judged.plan.corruptions.tolist()]
-    groups = condition_groups(families, judged.plan.severities)
-    return group_certificates(accepted, wrong, groups, policy.target_risk, policy.confidence_level)
-
-
-def symptom_limits(signals: FloatArray) -> dict[str, float]:
-    """Strength of each symptom that one clean image in a hundred reaches.
-
-    What looks like noise in a photograph may be the texture of a fabric: a symptom is worth telling
-    only where it is stronger than clean images of the same kind show it.
-
-    Args:
-        signals: Of clean images, shape (N, D).
-
-    Returns:
-        Code -> strength in (0, 1]; symptoms that fewer images show are left out.
-    """
-    found: dict[str, list[float]] = {}
-    for row in signals:
-        for symptom in reasons(row):
-            found.setdefault(symptom.code, []).append(symptom.strength)
-    n_told = len(signals) - int(_SYMPTOM_FREE * len(signals))
-    return {
-        code: float(sorted(strengths, reverse=True)[n_told])
-        for code, strengths in found.items()
-        if len(strengths) > n_told
-    }
 
 
 class Fitter:
@@ -272,7 +109,7 @@ class Fitter:
 
     def _new_predictor(self) -> ReliabilityPredictor:
         if self.note is not None:
-            return predictor(_WITHOUT_LEARNING)
+            return predictor(WITHOUT_LEARNING)
         trust = self.recipe.predictor.trust
         return LearnedPredictor(
             self._options(),

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-import torch
 
-import gatekeeper.fitting as fitting
+import gatekeeper.fitting.fitter as fitting
 from gatekeeper.errors import InputError, SplitOverlapError
 from gatekeeper.evidence import EvidenceTable, Plan, TableBuilder
 from gatekeeper.fitting import (
@@ -17,8 +16,6 @@ from gatekeeper.fitting import (
     certify,
     choose_margin,
     path_through,
-    symptom_limits,
-    too_few_to_learn,
 )
 from gatekeeper.gate import Gate
 from gatekeeper.judging import Judged
@@ -26,8 +23,6 @@ from gatekeeper.recipe import PolicyRecipe
 from gatekeeper.reliability import name_of_predictor
 from gatekeeper.risk_control import fixed_sequence_test
 from gatekeeper.selection import choose
-from gatekeeper.signals import read_signals
-from gatekeeper.signals.reasons import reasons
 from tests import small_gate
 
 
@@ -356,22 +351,7 @@ class TestSimulation:
         assert violations > 0 or level == 0.99
 
 
-def test_symptom_limits_by_hand() -> None:
-    """200 images, of which 5 are black and one is half as dark: limits spare 99 of 100."""
-    grey = torch.full((194, 3, 16, 16), 0.5)
-    dark = torch.stack([torch.full((3, 16, 16), value) for value in (0, 0, 0, 0, 0, 0.1)])
-    signals = read_signals(torch.cat([grey, dark]))
-    strengths = sorted(
-        (s.strength for row in signals for s in reasons(row) if s.code == "underexposed"),
-        reverse=True,
-    )
-    assert symptom_limits(signals)["underexposed"] == strengths[2]
-    assert "underexposed" not in symptom_limits(read_signals(torch.cat([grey, dark[:2]])))
-
-
 def test_with_few_calibrate_images_nothing_is_learned_and_that_is_said() -> None:
-    assert too_few_to_learn(500) is None
-    assert "at least 500 calibrate images, got 499" in too_few_to_learn(499)
     parts = small_gate.splits()
     few = replace(parts, calibrate=parts.calibrate[:300])
     data = small_gate.digits()
