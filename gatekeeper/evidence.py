@@ -452,6 +452,8 @@ class TableBuilder:
         return degrade(self.data.batch(plan.positions), plan)
 
     def _key(self, plan: Plan, names: StrArray) -> str:
+        # Once per restorer: a digest is taken over all of its weights.
+        digest_of = {n: self.restorers[n].digest if n else "" for n in set(names.tolist())}
         facts = {
             "version": _TABLE_VERSION,
             "signals": SIGNALS_VERSION,
@@ -467,6 +469,6 @@ class TableBuilder:
             "views": self.views,
             "severities": plan.severities.tolist(),
             "seeds": plan.seeds.tolist(),
-            "restorers": [self.restorers[n].digest if n else "" for n in names.tolist()],
+            "restorers": [digest_of[name] for name in names.tolist()],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
