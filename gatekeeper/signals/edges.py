@@ -28,7 +28,9 @@ EDGE_NAMES = (
 ``gradient_across`` and ``gradient_down`` are mean absolute steps between neighbours, in [0, 1].
 ``edge_contrast`` is the fourth root of the mean fourth power of slopes over 4 px, per px.
 ``blur_sigma`` is the standard deviation of the Gaussian that would widen a step as the edges are,
-px, within [0.3, 8]; higher is blurrier, the mean over directions. ``blur_fine`` and
+px, within [0.3, 8]; higher is blurrier. It is the mean over four directions, so that an image
+with edges in one direction only, or with steps no larger than rounding, counts as blurred.
+``blur_fine`` and
 ``blur_coarse`` are the logarithms of slopes over 1 px against 2 px, and over 2 px against 4 px: 0
 where all is smooth, higher where it is sharp or noisy. ``blur_anisotropy``, in [0, 1), is 0 where
 blur is alike in all directions and near 1 where it has one; ``blur_cosine`` and ``blur_sine`` are

@@ -41,7 +41,8 @@ undone: ``noise_luma`` that in the mean of the channels, ``noise_chroma`` that a
 colour axes, and sigma² = luma² + ⅔ · chroma². ``noise_sigma_dark`` and ``noise_sigma_bright`` are
 the same in tiles with a mean up to 0.4 and from 0.6 on; where there are few, they fall back on all
 tiles. ``noise_correlation`` is ½ log of horizontal and vertical over diagonal power in tiles
-without structure, in about [−1, 3]: 0 for white noise, higher for noise that is smooth.
+without structure, in about [−1, 3]: about −0.1 for white noise, since tiles are picked for little
+power in the former, higher for noise that is smooth.
 ``noise_stripes`` is ½ log of horizontal over vertical power: 0 without direction, positive where
 columns differ more than rows. ``noise_tail`` is the logarithm of the root mean square over the
 mean absolute diagonal band, scaled to 0 for a normal distribution; rare strong steps raise it.

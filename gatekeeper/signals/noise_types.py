@@ -26,10 +26,10 @@ class NoiseType(StrEnum):
 
 # From what score on a kind is named: above what photographs without noise of 224 px reach.
 _NAMED_FROM = {
-    NoiseType.GAUSSIAN: 0.45,
+    NoiseType.GAUSSIAN: 0.55,
     NoiseType.IMPULSE: 0.2,
     NoiseType.PERIODIC: 0.15,
-    NoiseType.CORRELATED: 0.4,
+    NoiseType.CORRELATED: 0.35,
 }
 
 

@@ -99,7 +99,7 @@ def _border(row: _Row) -> float:
 _RULES = (
     _Rule(
         "noise",
-        lambda row: _ramp(row[NoiseType.GAUSSIAN], 0.45, 0.9),
+        lambda row: _ramp(row[NoiseType.GAUSSIAN], 0.55, 0.9),
         lambda row: f"noise, sigma ≈ {row['noise_sigma']:.2f}",
     ),
     _Rule(
