@@ -45,7 +45,7 @@ from gatekeeper.judging import Judged, judge
 from gatekeeper.paths import cache_dir, shipped
 from gatekeeper.progress import Progress
 from gatekeeper.protocols import Classifier, Restorer
-from gatekeeper.recipe import Recipe, SplitSizes, load_recipe
+from gatekeeper.recipe import ClassifierTraining, Recipe, SplitSizes, load_recipe
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.restorers.autoencoder import AutoencoderConfig
 from gatekeeper.training import train_restorer
@@ -59,8 +59,16 @@ _SPLIT_SEED = 0
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 _CODE = ("gatekeeper.fitting", "gatekeeper.training", "gatekeeper.restorers", "gatekeeper.images")
 _QUICK_SIZES = {
-    "train": 1_500, "validation": 100, "fit": 700, "calibrate": 600, "certify": 900, "test": 1_000,
+    "train": 1_700, "validation": 50, "fit": 600, "calibrate": 500, "certify": 900, "test": 1_000,
 }  # fmt: skip
+_QUICK_TRAINING = ClassifierTraining(
+    epochs=4, min_steps=1, batch_size=32, learning_rate=0.2, crop_padding_px=0
+)
+_QUICK_EPOCHS = 20
+_QUICK_RESTORERS = {
+    "restorer_of": {"gaussian_blur": "autoencoder", "impulse": "median", "dark": "exposure"},
+    "steps": 10,
+}
 _QUICK_STUDIED = {"noise": ("speckle_noise",), "geometric": ("shift",)}
 
 
@@ -285,9 +293,17 @@ def gates(spec: str | None, name: str | None, *, quick: bool, progress: Progress
     """
     if quick:
         recipe = demo_recipe("digits", _SPLIT_SEED, quick=True)
-        sized = recipe.data.model_copy(update={"splits": SplitSizes.model_validate(_QUICK_SIZES)})
+        changed = {
+            "name": "digits",
+            "data": recipe.data.model_copy(
+                update={"splits": SplitSizes.model_validate(_QUICK_SIZES)}
+            ),
+            "classifier": recipe.classifier.model_copy(update={"training": _QUICK_TRAINING}),
+            "predictor": recipe.predictor.model_copy(update={"epochs": _QUICK_EPOCHS}),
+            "restorers": recipe.restorers.model_copy(update=_QUICK_RESTORERS),
+        }
         return Gates(
-            recipe.model_copy(update={"data": sized, "name": "digits"}),
+            recipe.model_copy(update=changed),
             load_dataset("digits", announce=_say),
             studied=_QUICK_STUDIED,
             severities=(3,),
