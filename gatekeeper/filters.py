@@ -1,4 +1,4 @@
-"""Image filters that signals and restorers share."""
+"""Image filters that several rooms share."""
 
 from __future__ import annotations
 
