@@ -38,7 +38,7 @@ def redrawn_errors(
         accuracy = np.divide(right, count, out=np.zeros_like(right), where=count > 0)
         spread = np.sqrt(np.maximum(count * accuracy * (1.0 - accuracy), 0.0))
         gap = 2.0 * gap - _folded_normal_mean(gap, spread)
-    return np.maximum(gap.sum(axis=1) / count.sum(axis=1), 0.0)
+    return np.asarray(np.maximum(gap.sum(axis=1) / count.sum(axis=1), 0.0))
 
 
 def _folded_normal_mean(gap: FloatArray, spread: FloatArray) -> FloatArray:

@@ -35,7 +35,7 @@ class Estimate:
     @classmethod
     def of_rows(cls, value: float, rows: FloatArray, images: IntArray, n_images: int) -> Self:
         """Sum the influences of rows, shape (N,), within their images, shape (N,)."""
-        summed = np.bincount(images, weights=rows, minlength=n_images)
+        summed = np.asarray(np.bincount(images, weights=rows, minlength=n_images), np.float64)
         return cls(value=value, influence=summed)
 
     def minus(self, other: Estimate) -> Estimate:
