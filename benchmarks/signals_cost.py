@@ -56,7 +56,8 @@ def cost_figures(*, quick: bool) -> tuple[list[Figure], list[dict[str, Any]]]:
                     0.05,
                     "signals, learned predictor and isotonic calibrator, fitted on random "
                     f"evidence of {FEATURES} features and {k} classes (the dearer of "
-                    f"{list(shares)}), over an untrained timm resnet50 of 1000 classes; batch {BATCH}, one core",
+                    f"{list(shares)}), over an untrained timm resnet50 of 1000 classes; "
+                    f"batch {BATCH}, one core",
                 )
                 for k, parts in shares.items()
             ),
