@@ -72,10 +72,10 @@ def _lines(luma: Tensor) -> tuple[Tensor, int]:
 
 def _runs(sides: Tensor) -> Tensor:
     """How many pixels of each line, from its first on, keep one value, shape (2, B, lines)."""
-    differs = (sides - sides[..., :1]).abs_() > BLACK
+    differs = (sides - sides[..., :1]).abs_().gt_(BLACK)
     length = sides.shape[3]
     to_go = torch.arange(-length, 0, device=sides.device, dtype=torch.float32)
-    return (differs * to_go).amin(dim=3) + length
+    return differs.mul_(to_go).amin(dim=3) + length
 
 
 @lru_cache(maxsize=64)

@@ -113,7 +113,7 @@ def _jpeg_loss(luma: Tensor) -> Tensor:
     """1 − quality / 100 of the coarsest table that the blocks' frequencies are multiples of."""
     turns = _coefficients(luma)[:, None] / _steps().to(luma.device)
     off = (turns - turns.round()).abs_()
-    there = (turns.abs_() > 0.5).to(off.dtype)
+    there = turns.abs_().gt_(0.5)
     count = there.flatten(2).sum(dim=2)
     # Numbers that are no multiples are off by a quarter on average.
     fit = 1.0 - 4.0 * (off * there).flatten(2).sum(dim=2) / count.clamp_min(1.0)

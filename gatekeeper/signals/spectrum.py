@@ -34,6 +34,7 @@ mean left out, in [0, 1].
 """
 
 _FLOOR = 1e-6
+_PIXELS_AT_ONCE = 2**18
 # Upper ends of the rings, cycles per px, and how many of them make up each band.
 _RINGS = (0.012, 0.018, 0.027, 0.04, 0.06, 0.1, 0.15, 0.2, 0.275, 0.35, 0.5, 0.75)
 _BANDS = ((0.0, 0.1), (0.1, 0.2), (0.2, 0.35), (0.35, 0.75))
@@ -46,10 +47,16 @@ def log_power(luma: Tensor) -> Tensor:
         luma: Shape (B, H, W), in [0, 1]. The transform is orthonormal, so that white noise of sigma
             s has power s² at any size; 1e-6 is added to it.
     """
+    piece = max(1, _PIXELS_AT_ONCE // (luma.shape[1] * luma.shape[2]))
+    return torch.cat([_log_power(part) for part in torch.split(luma, piece)])
+
+
+def _log_power(luma: Tensor) -> Tensor:
     transform = torch.fft.rfft2(luma, norm="ortho")
     power = transform.real.square()
     power += transform.imag.square()
-    return torch.log(power + _FLOOR)
+    power += _FLOOR
+    return torch.log_(power)
 
 
 def spectrum_grid(logarithm: Tensor) -> Tensor:
