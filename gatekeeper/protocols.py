@@ -214,9 +214,7 @@ class Corruption(Protocol):
         """(B, 3, H, W) -> (B, 3, H, W) in [0, 1]; severity 1…5; a row depends on its seed only."""
         ...
 
-    def at_severity(
-        self, images: Tensor, *, severity: float | Tensor, seeds: IntArray
-    ) -> Tensor:
+    def at_severity(self, images: Tensor, *, severity: float | Tensor, seeds: IntArray) -> Tensor:
         """The same between the tabulated severities: one number in 0.5…5.5, or one per image."""
         ...
 

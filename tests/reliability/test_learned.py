@@ -141,7 +141,8 @@ def test_trust_mixes_the_learned_log_odds_with_those_of_the_classifier() -> None
     answered = log_softmax(judged.logits)[np.arange(50), judged.labels]
     discount = Familiarity(seed=0).fit(evidence.signals[:, :N_SCALARS])
     excess = discount.excess(judged.signals[:, :N_SCALARS])
-    np.testing.assert_allclose(own + 0.5 * excess, answered - np.log(-np.expm1(answered)), rtol=1e-5)
+    log_odds = answered - np.log(-np.expm1(answered))
+    np.testing.assert_allclose(own + 0.5 * excess, log_odds, rtol=1e-5)
     with pytest.raises(InputError, match=r"trust must be in \(0, 1\], got 0"):
         LearnedPredictor(trust=0)
 
