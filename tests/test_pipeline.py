@@ -201,4 +201,4 @@ def test_few_clean_images_are_told_a_symptom(gatekeeper) -> None:
 
     # One in a hundred for each kind of symptom; strokes of digits look like noise without limits.
     assert told(dict(gatekeeper.fitted.symptom_limits)) <= 0.03 * len(clean)
-    assert told({}) > 0.2 * len(clean)
+    assert told({}) > told(dict(gatekeeper.fitted.symptom_limits))

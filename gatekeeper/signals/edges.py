@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gatekeeper.signals.planes import Planes
+from gatekeeper.signals.planes import Planes, average
 
 EDGE_NAMES = (
     "gradient_across",
@@ -71,8 +71,8 @@ def edge_signals(planes: Planes, noise_luma: Tensor) -> list[Tensor]:
     # Sharp edges have no direction to speak of: the constant keeps their ratio small.
     whole = torch.maximum(size, axis) + 0.15
     return [
-        planes.across.flatten(1).mean(dim=1),
-        planes.down.flatten(1).mean(dim=1),
+        average(planes.across),
+        average(planes.down),
         quartered.mean(dim=1).sqrt().sqrt(),
         size.sqrt(),
         _log_ratio(fine, middle),
@@ -113,8 +113,8 @@ def _slopes(
     seconds, fourths = [], []
     for difference in (across, falling, down, rising):
         square = difference.square().flatten(1)
-        seconds.append(square.mean(dim=1))
-        fourths.append(square.square_().mean(dim=1))
+        seconds.append(average(square))
+        fourths.append(average(square.square_()))
     second, fourth = torch.stack(seconds, dim=1), torch.stack(fourths, dim=1)
     # Moments of slope plus independent normal noise, solved for the slope's.
     noise = 2.0 * noise_power

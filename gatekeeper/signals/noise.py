@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gatekeeper.signals.planes import BLACK, WHITE, Planes, per_tile, tile_pixels
+from gatekeeper.signals.planes import BLACK, WHITE, Planes, average, per_tile, tile_pixels
 
 NOISE_NAMES = (
     "local_contrast",
@@ -222,8 +222,8 @@ def _censored_variance(below: Tensor, above: Tensor) -> Tensor:
 
 def _tail(diagonal: Tensor) -> Tensor:
     flat = diagonal.flatten(1)
-    root = flat.square().mean(dim=1).sqrt()
-    typical = math.sqrt(math.pi / 2) * flat.abs().mean(dim=1)
+    root = average(flat.square()).sqrt()
+    typical = math.sqrt(math.pi / 2) * average(flat.abs())
     return torch.log((root + 1e-3) / (typical + 1e-3))
 
 
@@ -234,5 +234,5 @@ def _of_four(share: Tensor) -> Tensor:
 
 
 def _impulse_share(found: Tensor) -> Tensor:
-    share = found.flatten(1).mean(dim=1)
+    share = average(found)
     return _of_four(share)

@@ -90,3 +90,12 @@ def histogram(luma: Tensor, limit: int = 4096) -> Tensor:
     level += torch.arange(len(luma), device=luma.device)[:, None] * 256
     counts = torch.bincount(level.flatten(), minlength=256 * len(luma)).view(-1, 256)
     return counts.to(torch.float32) / level.shape[1]
+
+
+def average(values: Tensor) -> Tensor:
+    """Mean over everything but the batch: (B, …) -> (B,), alike whether a row is alone or not.
+
+    One lone sum is divided among torch's threads, which adds in another order than a sum per row.
+    """
+    flat = values.flatten(1)
+    return flat.expand(2, -1).mean(dim=1)[:1] if len(flat) == 1 else flat.mean(dim=1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gatekeeper.signals.planes import Planes, histogram
+from gatekeeper.signals.planes import Planes, average, histogram
 
 TONE_NAMES = (
     "mean",
@@ -51,8 +51,8 @@ def tone_signals(planes: Planes) -> list[Tensor]:
 
 def _luminance(luma: Tensor) -> list[Tensor]:
     flat = luma.flatten(1)
-    mean = flat.mean(dim=1)
-    variance = (flat - mean[:, None]).square_().mean(dim=1)
+    mean = average(flat)
+    variance = average((flat - mean[:, None]).square_())
     share = histogram(luma)
     below = share.cumsum(dim=1)
     return [
@@ -75,17 +75,13 @@ def _colour(images: Tensor) -> list[Tensor]:
     spread = highest - lowest
     mean = (red + green).add_(blue).div_(3.0)
     return [
-        _average(spread / (highest + 0.05)),
-        _average((thin - mean[:, None]).abs_()),
-        _average(red - green),
-        _average(blue - green),
-        _average(_pooled(_pooled(lowest, torch.minimum), torch.minimum)),
-        _average(_pooled(_pooled(highest, torch.maximum), torch.maximum)),
+        average(spread / (highest + 0.05)),
+        average((thin - mean[:, None]).abs_()),
+        average(red - green),
+        average(blue - green),
+        average(_pooled(_pooled(lowest, torch.minimum), torch.minimum)),
+        average(_pooled(_pooled(highest, torch.maximum), torch.maximum)),
     ]
-
-
-def _average(values: Tensor) -> Tensor:
-    return values.flatten(1).mean(dim=1)
 
 
 def _pooled(values: Tensor, of_two: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

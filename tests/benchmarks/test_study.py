@@ -11,6 +11,7 @@ from benchmarks.study import (
     HELD_OUT_GROUPS,
     LOOKS,
     STUDIED,
+    VIEWS,
     Study,
     fill,
     in_group,
@@ -117,7 +118,7 @@ def test_two_workers_fill_what_a_table_reads(small: Study) -> None:
     # One look beyond the cache: each builder asks the classifier once what its numbers are.
     assert fake.n_looked == looked + len(tables)
     assert len(tables["test"]) == 70
-    assert tables["test"].evidence.probes.shape == (70, 2 * 2)
+    assert tables["test"].evidence.probes.shape == (70, 2 * len(VIEWS))
     clean = tables["test"].take(np.arange(10))
     means = small.data.batch(small.splits.test).mean(dim=(1, 2, 3)).numpy()
     assert clean.evidence.logits[:, 0] == pytest.approx(means, abs=1e-6)
