@@ -18,7 +18,7 @@ from gatekeeper.protocols import Evidence
 from gatekeeper.signals import N_SCALARS
 from gatekeeper.types import BoolArray, FloatArray, IntArray
 
-OUR_CALIBRATOR = "logistic"
+OUR_CALIBRATOR = "shift_aware"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
