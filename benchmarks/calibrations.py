@@ -18,7 +18,7 @@ from gatekeeper.protocols import Evidence
 from gatekeeper.signals import N_SCALARS
 from gatekeeper.types import BoolArray, FloatArray, IntArray
 
-OUR_CALIBRATOR = "shift_aware"
+OUR_CALIBRATOR = "isotonic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,7 +124,7 @@ def _scaled(
 
 CALIBRATIONS: Mapping[str, Calibration] = {
     OURS: ours,
-    **{name: context_free(name) for name in sorted(set(CALIBRATORS) - {"shift_aware"})},
+    **{name: context_free(name) for name in sorted(CALIBRATORS)},
     "temperature": temperature,
     "vector": vector,
     "perturb then calibrate": perturb_then_calibrate,

@@ -13,7 +13,6 @@ from gatekeeper.calibrators.beta import BetaCalibrator
 from gatekeeper.calibrators.histogram import HistogramCalibrator
 from gatekeeper.calibrators.isotonic import IsotonicCalibrator
 from gatekeeper.calibrators.logistic import LogisticCalibrator
-from gatekeeper.calibrators.shift_aware import ShiftAwareCalibrator
 from gatekeeper.calibrators.temperature import TemperatureScaler
 from gatekeeper.calibrators.vector import VectorScaler
 from gatekeeper.calibrators.venn_abers import VennAbersCalibrator
@@ -26,7 +25,6 @@ __all__ = [
     "HistogramCalibrator",
     "IsotonicCalibrator",
     "LogisticCalibrator",
-    "ShiftAwareCalibrator",
     "TemperatureScaler",
     "VectorScaler",
     "VennAbersCalibrator",
@@ -38,7 +36,6 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
     "histogram": HistogramCalibrator,
     "isotonic": IsotonicCalibrator,
     "logistic": LogisticCalibrator,
-    "shift_aware": ShiftAwareCalibrator,
     "venn_abers": VennAbersCalibrator,
 }
 
