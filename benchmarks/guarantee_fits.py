@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import json
 import os
 import subprocess
@@ -48,7 +49,7 @@ from gatekeeper.protocols import Classifier, Restorer
 from gatekeeper.recipe import ClassifierTraining, Recipe, SplitSizes, load_recipe
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.restorers.autoencoder import AutoencoderConfig
-from gatekeeper.training import train_restorer
+from gatekeeper.training import restorer, train_restorer
 from gatekeeper.types import FloatArray, IntArray
 
 RECIPES = ("cifar10-resnet10", "cifar10-mobilenetv2")
@@ -178,7 +179,13 @@ class Gates:
             )
             return {name: tensor.numpy() for name, tensor in trained.state().items()}
 
-        facts = {**self._basis, "what": "autoencoder"}
+        facts = {
+            **self._basis,
+            "what": "autoencoder",
+            "recognise": self.classifier[1].digest,
+            "code": code_digest("gatekeeper.restorers", "gatekeeper.corruptions"),
+            "training": hashlib.sha256(inspect.getsource(restorer).encode()).hexdigest(),
+        }
         kept = self.store.arrays(f"{self.recipe.name}-autoencoder", facts, make)
         state = {name: torch.from_numpy(array) for name, array in kept.items()}
         return AutoencoderRestorer.from_state(state, asdict(AutoencoderConfig()))
@@ -234,7 +241,6 @@ class Gates:
             "image_size": list(self.data.image_size),
             "classifier": asked if trained else self.classifier[1].digest,
             "restorers": self.recipe.restorers.model_dump(mode="json"),
-            "training": code_digest("gatekeeper.training"),
             "versions": {package: known[package] for package in _PACKAGES},
         }
 

@@ -79,12 +79,16 @@ def test_without_mapie_there_is_no_figure_of_it() -> None:
 
 
 def test_gain_is_a_mean_over_gates_and_images() -> None:
-    found = [gate("a", gain=np.array([0.0, 0.4] * 50)), gate("b", gain=np.array([0.2, 0.6] * 50))]
+    found = [
+        gate("a", ours=outcomes(0.5, 0.7), gain=np.array([0.0, 0.4] * 50)),
+        gate("b", ours=outcomes(0.5, 0.5), gain=np.array([0.2, 0.6] * 50)),
+    ]
     figure = gain_figure(found)
     assert figure.value == pytest.approx(0.3)
     # Per image 0.1 or 0.5: a standard error of 0.2 / 10.
     assert figure.low == pytest.approx(0.3 - 1.96 * 0.02, abs=0.004)
     assert figure.high == pytest.approx(0.3 + 1.96 * 0.02, abs=0.004)
+    assert figure.note.endswith("a: 0.6000 − 0.4000, b: 0.5000 − 0.1000")
     assert figure.holds
 
 
