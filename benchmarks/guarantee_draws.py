@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.redraws import Ends
 from gatekeeper.judging import Judged
 from gatekeeper.recipe import ConditionsRecipe
-from gatekeeper.risk_control import ThresholdPath, adjusted_by_holm, resample_to_mix
+from gatekeeper.risk_control import ThresholdPath, resample_to_mix
 from gatekeeper.risk_control.binomial import binomial_tails
 from gatekeeper.types import BoolArray, FloatArray, IntArray
 
@@ -225,9 +225,6 @@ def group_claims(
         too_risky.append(own.risk[steps] > target_risk)
     p = np.stack(p_values, axis=1)
     adjusted = p * len(groups)
-    # A walk of one step is a policy that was fixed beforehand: Holm's limits.
-    for draw in np.flatnonzero(steps == 0):
-        adjusted[draw] = adjusted_by_holm(p[draw])
     certified = (adjusted <= 1.0 - confidence_level) & (steps != _NONE)[:, None]
     return GroupClaims(
         names=tuple(groups),

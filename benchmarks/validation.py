@@ -57,8 +57,6 @@ _TESTS = """
   CIFAR-10: nothing is claimed yet about held-out groups of corruptions. `guarantee` was run once on
   CIFAR-10's test images in part (ResNet, seed 0), to check the code: those images are no longer
   untouched for it, and no result is recorded.
-- The family-wise level of group certificates: a walk of one step takes Holm, a longer one
-  Bonferroni, and which applies depends on the data. The combination is simulated, not proven.
 - The trust in the learned predictor and the discount for unfamiliar looks were chosen on CIFAR-10
   *fit* images, groups of corruptions left out, with a ResNet of 86 % accuracy; no test image was
   looked at.

@@ -36,15 +36,11 @@ from gatekeeper.protocols import (
 from gatekeeper.reliability import name_of_predictor, predictor_from_state, state_of_predictor
 from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.routing import Router
-from gatekeeper.signals import N_SCALARS
 from gatekeeper.signals.reasons import reasons
 from gatekeeper.types import FloatArray, StrArray
 from gatekeeper.views import check_views
 
 SCHEMA_VERSION = 2
-
-SIGNAL_READERS = frozenset({"shift_aware"})
-"""Calibrators that read the image's signals as context."""
 
 GATE_FILE = "gate.json"
 _ARRAYS_FILE = "gate.safetensors"
@@ -114,16 +110,12 @@ class FittedGate:
 
     def raw_reliability(self, evidence: Evidence) -> FloatArray:
         """Calibrated reliability of raw looks, shape (B,)."""
-        calibrator = self.calibrators["raw"]
-        score = self.predictors["raw"].score(evidence)
-        return calibrator.reliability(score, context=raw_context(calibrator, evidence))
+        return self.calibrators["raw"].reliability(self.predictors["raw"].score(evidence))
 
     def restored_reliability(self, evidence: Evidence, raw: FloatArray) -> FloatArray:
         """Calibrated reliability of restored looks, shape (B,); ``raw`` is that of their first."""
-        calibrator = self.calibrators["restored"]
         score = self.predictors["restored"].score(evidence)
-        context = restored_context(calibrator, evidence, raw)
-        return calibrator.reliability(score, context=context)
+        return self.calibrators["restored"].reliability(score, context=restored_context(raw))
 
     def final_reliability(self, kept: FloatArray, keep_restored: FloatArray) -> FloatArray:
         """The number that is returned, shape (B,), from the kept attempt's own reliability."""
@@ -153,26 +145,9 @@ def log_odds(reliability: FloatArray) -> FloatArray:
     return np.asarray(np.log(kept) - np.log1p(-kept))
 
 
-def raw_context(calibrator: Calibrator, evidence: Evidence) -> FloatArray | None:
-    """What the raw calibrator knows beside the score: the signals where it is shift-aware."""
-    return _signals(evidence) if _name_of(calibrator) in SIGNAL_READERS else None
-
-
-def restored_context(
-    calibrator: Calibrator, evidence: Evidence, raw_reliability: FloatArray
-) -> FloatArray:
-    """What the restored calibrator knows beside the score, shape (B, 1 or more).
-
-    The first look's log-odds, and the signals of the restored image where it is shift-aware.
-    """
-    first = log_odds(raw_reliability)[:, None]
-    if _name_of(calibrator) not in SIGNAL_READERS:
-        return first
-    return np.concatenate([first, _signals(evidence)], axis=1)
-
-
-def _signals(evidence: Evidence) -> FloatArray:
-    return evidence.signals[:, :N_SCALARS].astype(np.float64)
+def restored_context(raw_reliability: FloatArray) -> FloatArray:
+    """What the restored calibrator knows beside the score: the first look's log-odds, (B, 1)."""
+    return log_odds(raw_reliability)[:, None]
 
 
 def save_bundle(

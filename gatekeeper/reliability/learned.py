@@ -143,7 +143,9 @@ def _inputs(evidence: Evidence) -> FloatArray:
 
 def _one_look(evidence: Evidence) -> list[FloatArray]:
     log_p = np.maximum(log_softmax(evidence.logits), _FLOOR)
-    parts = [log_p, evidence.logits, _scalars(evidence), evidence.probes]
+    # Log-probabilities too: a view may rule a class out altogether.
+    probes = np.maximum(evidence.probes, _FLOOR)
+    parts = [log_p, evidence.logits, _scalars(evidence), probes]
     if evidence.features is not None:
         parts.append(evidence.features)
     return parts

@@ -140,7 +140,8 @@ def group_certificates(
     shape = n_accepted.shape
     tails = binomial_tails(n_wrong.ravel(), n_accepted.ravel(), target_risk).reshape(shape)
     p_values = tails.max(axis=1)
-    walked = shape[1] > 1
+    # By its shape and not by its length: how far a walk went depends on the data.
+    walked = np.ndim(accepted) == 2
     adjusted = np.minimum(p_values * len(masks), 1.0) if walked else adjusted_by_holm(p_values)
     share = 1.0 - (1.0 - level) / len(masks)
     return tuple(

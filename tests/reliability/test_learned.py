@@ -110,6 +110,19 @@ def test_what_is_unlike_all_that_was_fitted_is_trusted_less() -> None:
     assert (further_score < far_score).all()
 
 
+def test_a_view_that_rules_a_class_out_altogether() -> None:
+    def probed(n: int, seed: int) -> tuple[Evidence, np.ndarray]:
+        evidence, labels = looks(n, seed=seed)
+        certain = np.full((n, 5), -np.inf, dtype=np.float32)
+        certain[np.arange(n), labels] = 0.0
+        return replace(evidence, probes=certain), labels
+
+    fitted = LearnedPredictor(FAST).fit(*probed(1500, 1))
+    judged, truth = probed(600, 2)
+    assert np.isfinite(fitted.score(judged)).all()
+    assert auroc(fitted, judged, truth) > 0.95  # the probes name the class
+
+
 def test_looks_without_features() -> None:
     evidence, labels = looks(600)
     fitted = LearnedPredictor(FAST).fit(replace(evidence, features=None), labels)

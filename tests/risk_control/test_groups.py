@@ -53,6 +53,15 @@ def test_holm_certifies_more_than_bonferroni():
     assert certificates[1].upper_bound > TARGET
 
 
+def test_a_walk_that_ended_at_its_first_step_shares_the_level_like_any_other():
+    """How far a walk went depends on the data, so Holm is for policies fixed beforehand alone."""
+    accepted, wrong, groups = rows_with((0, 200, 0), (0, 70, 0))
+    walked = group_certificates(accepted[:, None], wrong[:, None], groups, TARGET, 0.95)
+    assert [c.certified for c in walked] == [True, False]
+    for certificate in walked:
+        assert certificate.adjusted_p_value == min(1.0, 2 * certificate.p_value)
+
+
 def test_a_group_without_accepted_answers_is_not_certified():
     accepted, wrong, groups = rows_with((0, 300, 0), (0, 0, 30))
     empty = group_certificates(accepted, wrong, groups, TARGET, 0.95)[1]
