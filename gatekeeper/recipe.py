@@ -70,6 +70,9 @@ class ClassifierTraining(_Strict):
         batch_size: Images per step.
         learning_rate: Peak of the one-cycle schedule.
         crop_padding_px: Zeros around an image before a random crop of its own size.
+        small_epochs: The first passes that see ``small_crop_px`` crops of the unpadded image
+            instead: cheaper, and a stronger augmentation; 0 for none.
+        small_crop_px: Side of those crops, in pixels; at most the image's.
         min_steps: Least optimiser steps, for small data sets.
         weight_decay: Of SGD.
         restart_epochs: Passes of a second cycle after the first; 0 for none. A finished first cycle
@@ -83,6 +86,8 @@ class ClassifierTraining(_Strict):
     batch_size: int = Field(default=128, ge=2)
     learning_rate: float = Field(default=0.2, gt=0)
     crop_padding_px: int = Field(default=4, ge=0)
+    small_epochs: int = Field(default=0, ge=0)
+    small_crop_px: int = Field(default=24, ge=8)
     weight_decay: float = Field(default=5e-4, ge=0)
     restart_epochs: int = Field(default=0, ge=0)
     restart_learning_rate: float = Field(default=0.1, gt=0)

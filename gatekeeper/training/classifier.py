@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +218,7 @@ class _Training:
             order = torch.randperm(len(train)).numpy()
             for batch in np.array_split(order, self.n_batches):
                 rows = train[batch]
-                images = flipped_and_cropped(self.data.batch(rows), self.options.crop_padding_px)
+                images = self._augmented(self.data.batch(rows), number)
                 loss = self._loss(images, torch.from_numpy(self.data.labels[rows]))
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -227,15 +227,29 @@ class _Training:
                 self.steps_done += 1
                 on_step(self.steps_done, loss.item())
 
+    def _augmented(self, images: Tensor, epoch: int) -> Tensor:
+        if epoch < self.options.small_epochs:
+            return flipped_and_cropped(images, 0, side=self.options.small_crop_px)
+        return flipped_and_cropped(images, self.options.crop_padding_px)
+
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
             logits = self._logits(images)
         return F.cross_entropy(logits.float(), labels.to(self.device))
 
     def _logits(self, images: Tensor) -> Tensor:
-        inputs = self.preprocessing.apply(images.to(self.device))
+        inputs = self._preprocessing(images).apply(images.to(self.device))
         logits: Tensor = self.network(inputs.contiguous(memory_format=torch.channels_last))
         return logits
+
+    def _preprocessing(self, images: Tensor) -> Preprocessing:
+        """The classifier's own; small crops keep their scale, so the input shrinks with them."""
+        whole, side = self.data.image_size, images.shape[2]
+        if side == whole[0]:
+            return self.preprocessing
+        height, width = self.preprocessing.size
+        size = (round(height * side / whole[0]), round(width * side / whole[1]))
+        return replace(self.preprocessing, size=size)
 
     def validation_accuracy(self) -> float:
         """Share of right answers on *validation*, in [0, 1]."""
@@ -289,17 +303,38 @@ class _Training:
         return epochs_done
 
 
-def flipped_and_cropped(images: Tensor, padding: int) -> Tensor:
-    """Random horizontal flips and random crops of the zero-padded images; shape unchanged.
+def flipped_and_cropped(images: Tensor, padding: int, *, side: int | None = None) -> Tensor:
+    """Random horizontal flips and random crops of the zero-padded images.
 
     Draws from torch's current generator, one flip and one offset per image.
+
+    Args:
+        images: Shape (B, 3, H, W).
+        padding: Zeros around each image, in pixels.
+        side: Height and width of the crops, in pixels; the images' own by default.
+
+    Returns:
+        Shape (B, 3, side, side), or that of ``images``.
+
+    Raises:
+        InputError: the crops would be larger than the padded images.
     """
     batch, _, height, width = images.shape
+    crop_height, crop_width = side or height, side or width
+    room = (height + 2 * padding - crop_height, width + 2 * padding - crop_width)
+    if min(room) < 0:
+        raise InputError(
+            f"expected crops no larger than the images, got {crop_height}×{crop_width} of "
+            f"{height}×{width} with {padding} px around: set small_crop_px lower"
+        )
     flip = torch.rand(batch) < 0.5
-    offset = torch.randint(0, 2 * padding + 1, (2, batch, 1))
-    columns = torch.arange(width)[None].repeat(batch, 1)
-    columns = torch.where(flip[:, None], width - 1 - columns, columns) + offset[0]
-    rows = torch.arange(height)[None] + offset[1]
+    if room[0] == room[1]:
+        offset = torch.randint(0, room[0] + 1, (2, batch, 1))
+    else:
+        offset = torch.stack([torch.randint(0, span + 1, (batch, 1)) for span in reversed(room)])
+    columns = torch.arange(crop_width)[None].repeat(batch, 1)
+    columns = torch.where(flip[:, None], crop_width - 1 - columns, columns) + offset[0]
+    rows = torch.arange(crop_height)[None] + offset[1]
     padded = F.pad(images, (padding,) * 4)
     index = torch.arange(batch)[:, None, None]
     picked = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]

@@ -91,6 +91,11 @@ def _card(trained: TrainedClassifier, data: Dataset, splits: Splits) -> str:
         if schedule.restart_epochs
         else ""
     )
+    small = (
+        f", the first {schedule.small_epochs} on crops of {schedule.small_crop_px} px"
+        if schedule.small_epochs
+        else ""
+    )
     architecture, n_classes = trained.spec.options["name"], len(data.class_names)
     train_digest = splits.digest_of("train", data.digests)[:16]
     validation_digest = splits.digest_of("validation", data.digests)[:16]
@@ -104,8 +109,8 @@ crops only, frozen before any reliability predictor existed for it.
 - **Data** {data.name}, licence: {data.licence}. Weights from *train* ({len(splits.train):,} images,
   digest `{train_digest}`); *validation* watched, not selected on ({n:,} images, digest
   `{validation_digest}`).
-- **Schedule** {schedule.epochs} epochs, batches of {schedule.batch_size}, one cycle of SGD with a
-  peak learning rate of {schedule.learning_rate}{second}; weights of the last epoch.
+- **Schedule** {schedule.epochs} epochs{small}, batches of {schedule.batch_size}, one cycle of SGD
+  with a peak learning rate of {schedule.learning_rate}{second}; weights of the last epoch.
 - **Input** {height}×{width} px, normalised as `model.toml` says.
 - **Terms** The weights are under Apache-2.0, as the code. {recipe.terms}
 

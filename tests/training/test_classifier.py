@@ -130,3 +130,20 @@ def test_every_flip_and_crop_is_a_window_of_the_padded_image() -> None:
         assert len(matches) == 1
         seen.add(matches[0])
     assert len(seen) == 18
+
+
+def test_small_crops_are_every_window_of_the_image_itself_and_its_mirror() -> None:
+    image = torch.rand(1, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    windows = [image[0, :, y : y + 4, x : x + 4] for y in range(2) for x in range(2)]
+    windows += [window.flip(2) for window in windows]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        found = flipped_and_cropped(image.expand(200, -1, -1, -1), 0, side=4)
+    matches = [[i for i, w in enumerate(windows) if torch.equal(one, w)] for one in found]
+    assert all(len(match) == 1 for match in matches)
+    assert {match[0] for match in matches} == set(range(8))
+
+
+def test_crops_larger_than_the_image_are_refused() -> None:
+    with pytest.raises(InputError, match=r"got 7×7 of 5×5 with 0 px around"):
+        flipped_and_cropped(torch.rand(1, 3, 5, 5), 0, side=7)
