@@ -8,6 +8,7 @@
     │   └── SplitOverlapError two splits share a base image
     ├── BundleError           a bundle that is changed, incomplete or not for this classifier
     ├── NotFittedError        a fitted thing was used before ``fit``
+    ├── TrainingError         a training that went wrong, such as a loss that is not finite
     └── TrackingError         the model registry refused or lacks something
 
 A message is one sentence that says what was expected, what was got and what to do.
@@ -55,6 +56,10 @@ class BundleError(GatekeeperError):
 
 class NotFittedError(GatekeeperError):
     """A fitted thing was used before ``fit``."""
+
+
+class TrainingError(GatekeeperError):
+    """A training went wrong; what was reached before is kept."""
 
 
 class TrackingError(GatekeeperError):

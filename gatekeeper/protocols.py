@@ -147,6 +147,77 @@ class Restorer(Protocol):
 
 
 @runtime_checkable
+class WeightedRestorer(Restorer, Protocol):
+    """A restorer with trained weights: a bundle and a record store it as tensors and JSON."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything trained, as plain tensors on the CPU."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """What the networks are built from, JSON-ready."""
+        ...
+
+    @classmethod
+    def from_state(
+        cls, state: Mapping[str, Tensor], config: Mapping[str, Any], *, device: str | None = None
+    ) -> Self:
+        """Rebuild from :meth:`state` and :meth:`config`.
+
+        Raises:
+            BundleError: they do not fit one another.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingBatch:
+    """What a restorer in training is shown in one step.
+
+    Attributes:
+        clean: Shape (B, 3, H, W), in [0, 1].
+        degraded: The same images degraded, same shape and range.
+        labels: True class per image, shape (B,), or None where there are none.
+        seeds: Shape (B,); all randomness of the step comes from them.
+        mask: Shape (B, 1, H, W), 1 where a pixel is known and 0 in holes; None without holes.
+        unlabelled: Shape (U, 3, H, W), in [0, 1]: noisy images of the target domain of which no
+            clean version is known; None where the method does without.
+    """
+
+    clean: Tensor
+    degraded: Tensor
+    labels: IntArray | None
+    seeds: IntArray
+    mask: Tensor | None = None
+    unlabelled: Tensor | None = None
+
+
+@runtime_checkable
+class RestorerTraining(Protocol):
+    """A restorer in training; its whole state is plain tensors, so that it can be resumed."""
+
+    def step(self, batch: TrainingBatch) -> float:
+        """One optimiser step; returns its loss.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Networks, moving averages, optimiser and the number of steps done."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a kept state."""
+        ...
+
+    def export(self) -> WeightedRestorer:
+        """The frozen restorer; what only training needs is dropped."""
+        ...
+
+
+@runtime_checkable
 class ReliabilityPredictor(Protocol):
     """Orders answers by how likely they are right; higher is more reliable; not a probability."""
 
