@@ -15,9 +15,10 @@ from benchmarks.ours import OURS
 from gatekeeper.calibrators import CALIBRATORS, TemperatureScaler, VectorScaler, calibrator
 from gatekeeper.mlp import log_softmax
 from gatekeeper.protocols import Evidence
+from gatekeeper.signals import N_SCALARS
 from gatekeeper.types import BoolArray, FloatArray, IntArray
 
-OUR_CALIBRATOR = "isotonic"
+OUR_CALIBRATOR = "shift_aware"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,10 +51,17 @@ class Calibration(Protocol):
         ...
 
 
+def our_context(evidence: Evidence) -> FloatArray:
+    """What our calibrator is told about each look besides its score, shape (N, C)."""
+    return np.asarray(evidence.signals[:, :N_SCALARS], dtype=np.float64)
+
+
 def ours(learn: Answers, judge: Answers) -> FloatArray:
-    """Our calibrator on our log-odds, as the product fits it."""
-    made = calibrator(OUR_CALIBRATOR).fit(learn.scores, learn.correct)
-    return made.reliability(judge.scores)
+    """Our calibrator on our score, told the signals."""
+    made = calibrator(OUR_CALIBRATOR).fit(
+        learn.scores, learn.correct, context=our_context(learn.evidence)
+    )
+    return made.reliability(judge.scores, context=our_context(judge.evidence))
 
 
 def context_free(name: str) -> Calibration:

@@ -22,7 +22,7 @@ from safetensors.torch import save as tensor_bytes
 
 from gatekeeper.calibrators import CALIBRATORS
 from gatekeeper.classifiers import build_classifier
-from gatekeeper.errors import BundleError, GatekeeperError
+from gatekeeper.errors import BundleError, GatekeeperError, InputError
 from gatekeeper.gate import Gate
 from gatekeeper.manifest import verify_manifest, write_manifest
 from gatekeeper.monitoring import ConditionsTest
@@ -32,19 +32,23 @@ from gatekeeper.protocols import (
     Evidence,
     ReliabilityPredictor,
     Restorer,
+    WeightedRestorer,
 )
 from gatekeeper.reliability import name_of_predictor, predictor_from_state, state_of_predictor
-from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
+from gatekeeper.restorers import RESTORERS, rebuilt_restorer
 from gatekeeper.routing import Router
+from gatekeeper.signals import N_SCALARS
 from gatekeeper.signals.reasons import reasons
 from gatekeeper.types import FloatArray, StrArray
 from gatekeeper.views import check_views
 
 SCHEMA_VERSION = 2
 
+SIGNAL_READERS = frozenset({"shift_aware"})
+"""Calibrators that read the image's signals as context."""
+
 GATE_FILE = "gate.json"
 _ARRAYS_FILE = "gate.safetensors"
-_AUTOENCODER_FILE = "autoencoder.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +114,16 @@ class FittedGate:
 
     def raw_reliability(self, evidence: Evidence) -> FloatArray:
         """Calibrated reliability of raw looks, shape (B,)."""
-        return self.calibrators["raw"].reliability(self.predictors["raw"].score(evidence))
+        calibrator = self.calibrators["raw"]
+        score = self.predictors["raw"].score(evidence)
+        return calibrator.reliability(score, context=raw_context(calibrator, evidence))
 
     def restored_reliability(self, evidence: Evidence, raw: FloatArray) -> FloatArray:
         """Calibrated reliability of restored looks, shape (B,); ``raw`` is that of their first."""
+        calibrator = self.calibrators["restored"]
         score = self.predictors["restored"].score(evidence)
-        return self.calibrators["restored"].reliability(score, context=restored_context(raw))
+        context = restored_context(calibrator, evidence, raw)
+        return calibrator.reliability(score, context=context)
 
     def final_reliability(self, kept: FloatArray, keep_restored: FloatArray) -> FloatArray:
         """The number that is returned, shape (B,), from the kept attempt's own reliability."""
@@ -145,9 +153,26 @@ def log_odds(reliability: FloatArray) -> FloatArray:
     return np.asarray(np.log(kept) - np.log1p(-kept))
 
 
-def restored_context(raw_reliability: FloatArray) -> FloatArray:
-    """What the restored calibrator knows beside the score: the first look's log-odds, (B, 1)."""
-    return log_odds(raw_reliability)[:, None]
+def raw_context(calibrator: Calibrator, evidence: Evidence) -> FloatArray | None:
+    """What the raw calibrator knows beside the score: the signals where it is shift-aware."""
+    return _signals(evidence) if _name_of(calibrator) in SIGNAL_READERS else None
+
+
+def restored_context(
+    calibrator: Calibrator, evidence: Evidence, raw_reliability: FloatArray
+) -> FloatArray:
+    """What the restored calibrator knows beside the score, shape (B, 1 or more).
+
+    The first look's log-odds, and the signals of the restored image where it is shift-aware.
+    """
+    first = log_odds(raw_reliability)[:, None]
+    if _name_of(calibrator) not in SIGNAL_READERS:
+        return first
+    return np.concatenate([first, _signals(evidence)], axis=1)
+
+
+def _signals(evidence: Evidence) -> FloatArray:
+    return evidence.signals[:, :N_SCALARS].astype(np.float64)
 
 
 def save_bundle(
@@ -193,7 +218,7 @@ def save_bundle(
         "restorer_of": fitted.router.restorer_of,
         "symptom_limits": dict(sorted(fitted.symptom_limits.items())),
         "restorers": {
-            name: {"digest": restorer.digest, **_config(restorer, unfinished)}
+            name: {"digest": restorer.digest, **_kept(name, restorer, unfinished)}
             for name, restorer in sorted(fitted.restorers.items())
         },
         "certificate": dict(fitted.certificate),
@@ -230,11 +255,22 @@ def _name_of(calibrator: Calibrator) -> str:
     return next(name for name, kind in CALIBRATORS.items() if type(calibrator) is kind)
 
 
-def _config(restorer: Restorer, directory: Path) -> dict[str, Any]:
-    if not isinstance(restorer, AutoencoderRestorer):
+def _kept(name: str, restorer: Restorer, directory: Path) -> dict[str, Any]:
+    """Write a restorer's weights, where it has any; what the gate file says about them."""
+    if not isinstance(restorer, WeightedRestorer):
         return {}
-    (directory / _AUTOENCODER_FILE).write_bytes(tensor_bytes(restorer.state()))
-    return {"config": restorer.config()}
+    path = _weights_of(name, directory)
+    if path.exists():
+        raise InputError(
+            f"expected a restorer's name that is none of the bundle's own files, got {name!r}: "
+            "rename it in the recipe"
+        )
+    path.write_bytes(tensor_bytes(restorer.state()))
+    return {"method": restorer.name, "config": restorer.config()}
+
+
+def _weights_of(name: str, directory: Path) -> Path:
+    return directory / f"{Path(name).name}.safetensors"
 
 
 def load_bundle(directory: Path, *, device: str | None = None) -> tuple[FittedGate, str]:
@@ -329,10 +365,15 @@ def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> Fitte
 def _rebuild_restorer(
     name: str, record: Mapping[str, Any], directory: Path, device: str | None
 ) -> Restorer:
-    if name == AutoencoderRestorer.name:
-        state = load_tensors(directory / _AUTOENCODER_FILE)
-        return AutoencoderRestorer.from_state(state, record["config"], device=device)
-    return RESTORERS[name]()
+    if "config" not in record:
+        return RESTORERS[name]()
+    # Bundles of before several restorers had weights name no method: theirs is the name.
+    return rebuilt_restorer(
+        record.get("method", name),
+        load_tensors(_weights_of(name, directory)),
+        record["config"],
+        device=device,
+    )
 
 
 def _require(same: bool, what: str, directory: Path) -> None:

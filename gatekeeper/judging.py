@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from gatekeeper.bundle import FittedGate, restored_context
+from gatekeeper.bundle import FittedGate, raw_context, restored_context
 from gatekeeper.errors import InputError
 from gatekeeper.evidence import EvidenceTable, Plan, TableBuilder
 from gatekeeper.gate import Gate
@@ -145,8 +145,9 @@ def judge(
         builder: Makes the restored looks.
         doubt_below: Raw reliability below which a restored look is taken where a restorer fits.
     """
+    calibrator = fitted.calibrators["raw"]
     score = fitted.predictors["raw"].score(table.evidence)
-    raw = fitted.calibrators["raw"].reliability(score)
+    raw = calibrator.reliability(score, context=raw_context(calibrator, table.evidence))
     restored = restored_looks(fitted.router, table, raw, builder, doubt_below=doubt_below)
     return judged_with(
         table, score, raw, restored, fitted.predictors["restored"], fitted.calibrators["restored"]
@@ -193,7 +194,8 @@ def judged_with(
         labels[rows] = restored.evidence.labels
         names[rows] = restored.evidence.restorer
         reliability[rows] = calibrator.reliability(
-            predictor.score(restored.evidence), context=restored_context(raw[rows])
+            predictor.score(restored.evidence),
+            context=restored_context(calibrator, restored.evidence, raw[rows]),
         )
     return Judged(
         plan=table.plan,

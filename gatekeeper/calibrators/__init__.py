@@ -13,6 +13,7 @@ from gatekeeper.calibrators.beta import BetaCalibrator
 from gatekeeper.calibrators.histogram import HistogramCalibrator
 from gatekeeper.calibrators.isotonic import IsotonicCalibrator
 from gatekeeper.calibrators.logistic import LogisticCalibrator
+from gatekeeper.calibrators.shift_aware import ShiftAwareCalibrator
 from gatekeeper.calibrators.temperature import TemperatureScaler
 from gatekeeper.calibrators.vector import VectorScaler
 from gatekeeper.calibrators.venn_abers import VennAbersCalibrator
@@ -25,6 +26,7 @@ __all__ = [
     "HistogramCalibrator",
     "IsotonicCalibrator",
     "LogisticCalibrator",
+    "ShiftAwareCalibrator",
     "TemperatureScaler",
     "VectorScaler",
     "VennAbersCalibrator",
@@ -36,6 +38,7 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
     "histogram": HistogramCalibrator,
     "isotonic": IsotonicCalibrator,
     "logistic": LogisticCalibrator,
+    "shift_aware": ShiftAwareCalibrator,
     "venn_abers": VennAbersCalibrator,
 }
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
-from scipy import optimize
 
 from gatekeeper.calibrators.inputs import (
     Float64Array,
@@ -16,7 +15,7 @@ from gatekeeper.calibrators.inputs import (
     state_arrays,
 )
 from gatekeeper.calibrators.link import IDENTITY, LogisticLink, fit_link
-from gatekeeper.calibrators.shares import without_certainty
+from gatekeeper.calibrators.pools import pools
 from gatekeeper.errors import InputError, NotFittedError
 from gatekeeper.types import BoolArray, FloatArray
 
@@ -67,7 +66,7 @@ class IsotonicCalibrator:
         outcomes = outcome_array(correct, n=len(columns))
         beside = context_array(context, n=len(columns))
         self.link_ = fit_link(columns, beside, outcomes) if beside.shape[1] else IDENTITY
-        self.knots_, self.values_ = _pools(self.link_.log_odds(columns, beside), outcomes)
+        self.knots_, self.values_ = pools(self.link_.log_odds(columns, beside), outcomes)
         return self
 
     def reliability(self, scores: FloatArray, *, context: FloatArray | None = None) -> FloatArray:
@@ -125,17 +124,3 @@ class IsotonicCalibrator:
     def _check_fitted(self) -> None:
         if not hasattr(self, "knots_"):
             raise NotFittedError("this IsotonicCalibrator has learned nothing yet; call fit first")
-
-
-def _pools(scores: Float64Array, correct: BoolArray) -> tuple[Float64Array, Float64Array]:
-    """Centre and share of right answers of every pool of adjacent violators."""
-    distinct, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    n_right = np.bincount(place, weights=correct)
-    found = optimize.isotonic_regression(n_right / counts, weights=counts)
-    first = found.blocks[:-1]
-    sizes = np.add.reduceat(counts, first)
-    right = np.add.reduceat(n_right, first)
-    centres = np.add.reduceat(distinct * counts, first) / sizes
-    # Rounding must not carry a centre out of its pool: centres rise because pools do not overlap.
-    centres = np.clip(centres, distinct[first], distinct[found.blocks[1:] - 1])
-    return centres, without_certainty(right, sizes)

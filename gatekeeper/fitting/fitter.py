@@ -20,6 +20,7 @@ from gatekeeper.bundle import (
     ClassifierSpec,
     FittedGate,
     log_odds,
+    raw_context,
     restored_context,
 )
 from gatekeeper.calibrators import IsotonicCalibrator, calibrator
@@ -246,8 +247,13 @@ class Fitter:
         table = EvidenceTable.concatenate([clean, degraded])
         declared = _mixed_rows(len(clean), len(degraded), self.recipe.conditions.clean_share)
         score = self.predictors["raw"].score(table.evidence)
-        self.calibrators["raw"].fit(score[declared], table.correct[declared])
-        raw = self.calibrators["raw"].reliability(score)
+        looks = table.evidence.take(declared)
+        self.calibrators["raw"].fit(
+            score[declared],
+            table.correct[declared],
+            context=raw_context(self.calibrators["raw"], looks),
+        )
+        raw = self._raw_reliability(table, score)
         restored = restored_looks(
             self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
         )
@@ -269,12 +275,16 @@ class Fitter:
             return
         fitted = self.calibrators["restored"]
         scores = self.predictors["restored"].score(restored.evidence)
-        context = restored_context(raw)
+        context = restored_context(fitted, restored.evidence, raw)
         fitted.fit(scores[usable], restored.correct[usable], context=context[usable])
+
+    def _raw_reliability(self, table: EvidenceTable, score: FloatArray) -> FloatArray:
+        fitted = self.calibrators["raw"]
+        return fitted.reliability(score, context=raw_context(fitted, table.evidence))
 
     def _judge(self, table: EvidenceTable) -> Judged:
         score = self.predictors["raw"].score(table.evidence)
-        raw = self.calibrators["raw"].reliability(score)
+        raw = self._raw_reliability(table, score)
         restored = restored_looks(
             self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
         )

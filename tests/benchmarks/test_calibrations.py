@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import special
 
-from benchmarks.calibrations import CALIBRATIONS, Answers
-from benchmarks.ours import OURS
-from gatekeeper.calibrators import TemperatureScaler, calibrator
+from benchmarks import calibrations
+from benchmarks.calibrations import CALIBRATIONS, OUR_CALIBRATOR, Answers
+from gatekeeper.calibrators import TemperatureScaler
 from gatekeeper.protocols import Evidence
-from gatekeeper.recipe import PredictorRecipe
+from gatekeeper.recipe import load_recipe
 from gatekeeper.signals import N_SCALARS
 
 
@@ -99,7 +101,14 @@ def test_scikit_isotonic_is_ours_without_context(learn: Answers, judge: Answers)
     assert np.abs(ours - theirs).mean() < 0.02
 
 
-def test_ours_is_the_calibrator_of_the_product(learn: Answers, judge: Answers) -> None:
-    product = calibrator(PredictorRecipe().calibrator).fit(learn.scores, learn.correct)
-    ours = CALIBRATIONS[OURS](learn, judge)
-    np.testing.assert_array_equal(ours, product.reliability(judge.scores))
+def test_our_context_is_the_scalar_signals(judge: Answers) -> None:
+    context = calibrations.our_context(judge.evidence)
+    assert context.shape == (400, N_SCALARS)
+    assert context[:, 0].tolist() == judge.clean.astype(float).tolist()
+
+
+def test_ours_is_the_calibrator_of_the_recipes_that_are_judged() -> None:
+    root = Path(__file__).resolve().parents[2]
+    recipes = sorted((root / "calibration").glob("cifar10-*.toml"))
+    assert len(recipes) == 2
+    assert {load_recipe(path).predictor.calibrator for path in recipes} == {OUR_CALIBRATOR}

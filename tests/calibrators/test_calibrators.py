@@ -12,6 +12,7 @@ from gatekeeper.calibrators import (
     HistogramCalibrator,
     IsotonicCalibrator,
     LogisticCalibrator,
+    ShiftAwareCalibrator,
     VennAbersCalibrator,
     calibrator,
 )
@@ -24,6 +25,7 @@ def test_names_mean_their_classes():
         "histogram": HistogramCalibrator,
         "isotonic": IsotonicCalibrator,
         "logistic": LogisticCalibrator,
+        "shift_aware": ShiftAwareCalibrator,
         "venn_abers": VennAbersCalibrator,
     } == CALIBRATORS
 
@@ -37,8 +39,8 @@ def test_each_call_makes_a_new_one(name):
 
 def test_unknown_names_are_refused_with_near_matches():
     expected = (
-        "one of the calibrators beta, histogram, isotonic, logistic, venn_abers, got 'isotnic'; "
-        "did you mean isoto"
+        "one of the calibrators beta, histogram, isotonic, logistic, shift_aware, venn_abers, "
+        "got 'isotnic'; did you mean isoto"
     )
     with pytest.raises(InputError, match=re.escape(expected)):
         calibrator("isotnic")

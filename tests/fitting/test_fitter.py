@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gatekeeper.fitting.fitter as fitting
+from gatekeeper.bundle import save_bundle
 from gatekeeper.errors import InputError, SplitOverlapError
 from gatekeeper.evidence import EvidenceTable, Plan, TableBuilder
 from gatekeeper.fitting import (
@@ -19,10 +21,12 @@ from gatekeeper.fitting import (
 )
 from gatekeeper.gate import Gate
 from gatekeeper.judging import Judged
+from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.recipe import PolicyRecipe
 from gatekeeper.reliability import name_of_predictor
 from gatekeeper.risk_control import fixed_sequence_test
 from gatekeeper.selection import choose
+from gatekeeper.signals import N_SCALARS
 from tests import small_gate
 
 
@@ -391,3 +395,20 @@ def test_wide_looks_and_chosen_trust_reach_the_fit() -> None:
     assert len(wide) == 2 * len(fitter.splits.fit)
     assert any("+" in name for name in wide.plan.corruptions)
     assert (wide.plan.severities != np.floor(wide.plan.severities)).any()
+
+
+def test_a_shift_aware_calibrator_reads_the_signals_and_survives_the_disk(tmp_path: Path) -> None:
+    recipe = small_gate.recipe(target_risk=0.3)
+    predictor = recipe.predictor.model_copy(update={"calibrator": "shift_aware"})
+    fitter = small_gate.fitter(with_recipe=recipe.model_copy(update={"predictor": predictor}))
+    fitted = fitter.run().fitted
+    fitted = replace(fitted, gate=replace(fitted.gate, accept_raw_at=1.0))  # all doubted
+    n_columns = {key: len(fitted.calibrators[key].ease_.weights) for key in ("raw", "restored")}
+    # The restored look is told the first look's log-odds as well.
+    assert n_columns == {"raw": N_SCALARS, "restored": 1 + N_SCALARS}
+    identity = save_bundle(fitted, tmp_path / "bundle")
+    images = small_gate.stream_images()
+    before = Gatekeeper(fitted, identity).decide(images)
+    after = Gatekeeper.load(tmp_path / "bundle", device="cpu").decide(images)
+    assert [d.to_json() for d in after] == [d.to_json() for d in before]
+    assert any(len(d.attempts) == 2 for d in after)
