@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.errors import InputError
-from gatekeeper.evaluation import (
+from gatekeeper.evaluation.streams import (
     Streams,
     clean_harm,
     conditions_flags,
