@@ -15,7 +15,7 @@ from gatekeeper.images import Dataset, Splits
 from gatekeeper.protocols import Classifier
 from gatekeeper.recipe import Recipe
 from gatekeeper.restorers import AutoencoderRestorer
-from gatekeeper.restorers.autoencoder import AutoencoderTraining, train_autoencoder
+from gatekeeper.restorers.autoencoder import AutoencoderOptions, train_autoencoder
 from gatekeeper.types import IntArray
 
 OnStep = Callable[[int, float], None]
@@ -49,7 +49,7 @@ def train_restorer(
         data.labels[splits.train],
         degrade=lambda images, seeds: _degrade(images, seeds, names),
         recognise=recognise if options.recognition_weight > 0 else None,
-        options=AutoencoderTraining(
+        options=AutoencoderOptions(
             steps=options.steps,
             batch_size=options.batch_size,
             recognition_weight=options.recognition_weight,

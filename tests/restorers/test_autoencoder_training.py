@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from gatekeeper.restorers.autoencoder import (
     AutoencoderConfig,
-    AutoencoderTraining,
+    AutoencoderOptions,
     SkipAutoencoder,
     train_autoencoder,
 )
@@ -18,7 +18,7 @@ from gatekeeper.restorers.autoencoder.training import restoration_loss
 from gatekeeper.types import IntArray
 
 SMALL = AutoencoderConfig(encoder=(4, 4, 8, 8, 8, 8), decoder=(8, 8, 4))
-SCHEDULE = AutoencoderTraining(steps=60, batch_size=16, learning_rate=1e-2)
+SCHEDULE = AutoencoderOptions(steps=60, batch_size=16, learning_rate=1e-2)
 
 
 class Brighter(nn.Module):
@@ -142,7 +142,7 @@ def test_each_image_keeps_its_label_under_the_shuffled_order() -> None:
         labels,
         degrade=degrade,
         recognise=recognise,
-        options=AutoencoderTraining(steps=4, batch_size=16, recognition_weight=1e4),
+        options=AutoencoderOptions(steps=4, batch_size=16, recognition_weight=1e4),
         config=SMALL,
         on_step=lambda step, loss: losses.append(loss),
     )
@@ -161,7 +161,7 @@ def test_same_seed_same_weights_whatever_the_global_state(seed: int) -> None:
             np.zeros(8, dtype=np.int64),
             degrade=noisy,
             recognise=None,
-            options=AutoencoderTraining(steps=2, batch_size=4),
+            options=AutoencoderOptions(steps=2, batch_size=4),
             config=SMALL,
             seed=seed,
         )

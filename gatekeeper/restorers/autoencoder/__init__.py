@@ -2,10 +2,15 @@
 
 from gatekeeper.restorers.autoencoder.network import AutoencoderConfig, SkipAutoencoder
 from gatekeeper.restorers.autoencoder.restorer import AutoencoderRestorer
-from gatekeeper.restorers.autoencoder.training import AutoencoderTraining, train_autoencoder
+from gatekeeper.restorers.autoencoder.training import (
+    AutoencoderOptions,
+    AutoencoderTraining,
+    train_autoencoder,
+)
 
 __all__ = [
     "AutoencoderConfig",
+    "AutoencoderOptions",
     "AutoencoderRestorer",
     "AutoencoderTraining",
     "SkipAutoencoder",

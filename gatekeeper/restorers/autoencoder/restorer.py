@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from gatekeeper.errors import InputError
+from gatekeeper.errors import BundleError, InputError
 from gatekeeper.restorers.autoencoder.network import (
     AutoencoderConfig,
     SkipAutoencoder,
@@ -71,8 +71,18 @@ class AutoencoderRestorer:
     def from_state(
         cls, state: Mapping[str, Tensor], config: Mapping[str, Any], *, device: str | None = None
     ) -> Self:
-        """Rebuild from :meth:`state` and :meth:`config`."""
-        encoder, decoder = (tuple(config[key]) for key in ("encoder", "decoder"))
-        network = SkipAutoencoder(AutoencoderConfig(encoder, decoder, config["dropout"]))
-        network.load_state_dict(dict(state))
+        """Rebuild from :meth:`state` and :meth:`config`.
+
+        Raises:
+            BundleError: they do not fit one another.
+        """
+        try:
+            encoder, decoder = (tuple(config[key]) for key in ("encoder", "decoder"))
+            network = SkipAutoencoder(AutoencoderConfig(encoder, decoder, config["dropout"]))
+            network.load_state_dict(dict(state))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise BundleError(
+                "expected weights of a skip autoencoder and the widths that belong to them, got "
+                f"others ({error}): fetch or train it again"
+            ) from error
         return cls(network, device=device)
