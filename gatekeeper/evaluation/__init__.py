@@ -1,7 +1,44 @@
-"""A fitted gate on judged traffic, and any classifier under corruptions and severities."""
+"""A fitted gate on judged traffic; any classifier or gate under corruptions and severities."""
 
 from __future__ import annotations
 
+from gatekeeper.evaluation.answers import Answers, GateAnswers, Subject, gather
+from gatekeeper.evaluation.comparison import Comparison, compare
+from gatekeeper.evaluation.files import (
+    ANSWERS_FILE,
+    FIGURES_FILE,
+    RECORD_FILE,
+    RunFacts,
+    certificate_check,
+    record,
+    verdict_of,
+    write_results,
+)
+from gatekeeper.evaluation.grid import (
+    PUBLISHED,
+    Grid,
+    JudgedImages,
+    Mix,
+    declared_mix,
+    held_out_of,
+    images_to_judge,
+)
+from gatekeeper.evaluation.measures import measure
+from gatekeeper.evaluation.reference import Reference
+from gatekeeper.evaluation.requirements import (
+    Judgement,
+    Requirements,
+    judge_requirements,
+    load_requirements,
+)
+from gatekeeper.evaluation.robustness import (
+    Evaluation,
+    Measured,
+    Settings,
+    evaluate,
+    images_digest,
+)
+from gatekeeper.evaluation.scopes import MAIN_SCOPES
 from gatekeeper.evaluation.streams import (
     Example,
     Streams,
@@ -20,22 +57,59 @@ from gatekeeper.evaluation.streams import (
     summarise,
     telling_rows,
 )
+from gatekeeper.evaluation.views import View, main_view, views_of
 
 __all__ = [
+    "ANSWERS_FILE",
+    "FIGURES_FILE",
+    "MAIN_SCOPES",
+    "PUBLISHED",
+    "RECORD_FILE",
+    "Answers",
+    "Comparison",
+    "Evaluation",
     "Example",
+    "GateAnswers",
+    "Grid",
+    "JudgedImages",
+    "Judgement",
+    "Measured",
+    "Mix",
+    "Reference",
+    "Requirements",
+    "RunFacts",
+    "Settings",
     "Streams",
+    "Subject",
+    "View",
+    "certificate_check",
     "clean_harm",
+    "compare",
     "conditions_flags",
     "coverage_at_risk",
     "curves",
+    "declared_mix",
     "diagrams",
+    "evaluate",
     "examples",
     "family_of",
     "final_correct",
     "final_reliability",
+    "gather",
+    "held_out_of",
+    "images_digest",
+    "images_to_judge",
+    "judge_requirements",
     "judge_streams",
+    "load_requirements",
+    "main_view",
+    "measure",
     "policy_curve",
+    "record",
     "replay",
     "summarise",
     "telling_rows",
+    "verdict_of",
+    "views_of",
+    "write_results",
 ]

@@ -1,0 +1,134 @@
+"""What ``evaluate`` is given: bundles, and recipes that name a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatekeeper.cli.bundles import resolve_bundle
+from gatekeeper.errors import InputError, RecipeError
+
+if TYPE_CHECKING:
+    from gatekeeper.bundle import ClassifierSpec, FittedGate
+    from gatekeeper.evaluation import Subject
+    from gatekeeper.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Opened:
+    """One argument, opened.
+
+    Attributes:
+        name: Under which results show it.
+        source: As it was written.
+        gate: The gate and the identity of its bundle; None for a recipe.
+        recipe: The recipe; None for a bundle.
+    """
+
+    name: str
+    source: str
+    gate: tuple[FittedGate, str] | None
+    recipe: Recipe | None
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """The size that it brings images to; None where it says none."""
+        if self.gate is not None:
+            return self.gate[0].image_size
+        return None if self.recipe is None else self.recipe.data.image_size
+
+
+def open_all(texts: Sequence[str]) -> list[Opened]:
+    """Open bundles and read recipes.
+
+    Args:
+        texts: ``[NAME=]BUNDLE`` or ``[NAME=]RECIPE.toml``.
+
+    Raises:
+        BundleError: a bundle is not there or not as it was written.
+        RecipeError: a recipe cannot be followed.
+        InputError: two have the same name.
+    """
+    opened = [_open(text) for text in texts]
+    names = [each.name for each in opened]
+    if len(set(names)) != len(names):
+        raise InputError(
+            f"expected a name of its own for each model, got {', '.join(names)}: write NAME=BUNDLE "
+            "or NAME=RECIPE.toml"
+        )
+    return opened
+
+
+def _open(text: str) -> Opened:
+    from gatekeeper.bundle import load_bundle
+    from gatekeeper.recipe import load_recipe
+
+    name, equals, rest = text.partition("=")
+    source = rest if equals else text
+    if source.endswith(".toml"):
+        recipe = load_recipe(Path(source))
+        return Opened(name=name if equals else recipe.name, source=source, gate=None, recipe=recipe)
+    gate = load_bundle(resolve_bundle(source))
+    return Opened(name=name if equals else gate[0].name, source=source, gate=gate, recipe=None)
+
+
+def common_image_size(opened: Sequence[Opened]) -> tuple[int, int] | None:
+    """The size of the images; None leaves them as they are.
+
+    Raises:
+        InputError: two want different sizes, so that they would not see the same images.
+    """
+    sizes = {each.image_size for each in opened} - {None}
+    if len(sizes) > 1:
+        raise InputError(
+            f"expected models of one image size, got {sorted(map(str, sizes))}: models are "
+            "compared on the same images, so evaluate these one by one"
+        )
+    return next(iter(sizes), None)
+
+
+def subject_of(opened: Opened, class_names: Sequence[str]) -> Subject:
+    """The classifier, or the gate before it, ready to look.
+
+    Args:
+        opened: The argument.
+        class_names: Of the data, for a recipe that names none.
+
+    Raises:
+        RecipeError: the recipe's classifier has still to be trained.
+        InputError: the classifier cannot be built.
+    """
+    from gatekeeper.evaluation import Subject
+
+    if opened.gate is not None:
+        fitted, identity = opened.gate
+        return Subject(
+            name=opened.name,
+            classifier=fitted.classifier,
+            source=opened.source,
+            fitted=fitted,
+            identity=identity,
+        )
+    spec = _classifier_of(opened, class_names)
+    return Subject(name=opened.name, classifier=spec.build(), source=opened.source)
+
+
+def _classifier_of(opened: Opened, class_names: Sequence[str]) -> ClassifierSpec:
+    from gatekeeper.bundle import ClassifierSpec
+    from gatekeeper.paths import shipped
+    from gatekeeper.training import classifier_of_record
+
+    if opened.recipe is None:
+        raise InputError(f"expected a recipe in {opened.source}, got none")
+    chosen = opened.recipe.classifier
+    if chosen.training is not None:
+        raise RecipeError(
+            f"the classifier of {opened.source} has still to be trained: run `gatekeeper fit` and "
+            "evaluate the bundle, or name a record or a checkpoint"
+        )
+    if chosen.record is not None:
+        return classifier_of_record(shipped("models", chosen.record))
+    options = {"class_names": list(class_names), **chosen.options}
+    return ClassifierSpec(kind=chosen.kind, options=options)
