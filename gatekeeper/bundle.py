@@ -25,7 +25,7 @@ from gatekeeper.classifiers import build_classifier
 from gatekeeper.errors import BundleError, GatekeeperError, InputError
 from gatekeeper.gate import Gate
 from gatekeeper.manifest import verify_manifest, write_manifest
-from gatekeeper.monitoring import ConditionsTest
+from gatekeeper.monitoring import AccuracyEstimator, ConditionsTest
 from gatekeeper.protocols import (
     Calibrator,
     Classifier,
@@ -92,6 +92,8 @@ class FittedGate:
         calibrators: ``"raw"``, ``"restored"`` and ``"final"``.
         gate: The policy's thresholds and margin.
         conditions: Flags windows of traffic unlike that of *certify*.
+        accuracy: Estimates accuracy and risk of a window without labels; None where *calibrate* had
+            one kind of image only, and in bundles of before there was one.
         symptom_limits: Code of a symptom -> strength that clean images of this kind reach, too;
             only what is stronger is told.
         certificate: Target, level, conditions, counts, splits and verdict, JSON-ready.
@@ -109,6 +111,7 @@ class FittedGate:
     calibrators: Mapping[str, Calibrator]
     gate: Gate
     conditions: ConditionsTest
+    accuracy: AccuracyEstimator | None
     symptom_limits: Mapping[str, float]
     certificate: Mapping[str, Any]
 
@@ -238,6 +241,8 @@ def _stateful(fitted: FittedGate) -> dict[str, dict[str, FloatArray]]:
         f"predictor/{key}": state_of_predictor(value) for key, value in fitted.predictors.items()
     }
     parts |= {f"calibrator/{key}": value.state() for key, value in fitted.calibrators.items()}
+    if fitted.accuracy is not None:
+        parts["accuracy"] = fitted.accuracy.state()
     return parts | {"router": fitted.router.state(), "conditions": fitted.conditions.state()}
 
 
@@ -357,6 +362,7 @@ def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> Fitte
         },
         gate=Gate(**body["policy"]),
         conditions=ConditionsTest.from_state(states["conditions"]),
+        accuracy=AccuracyEstimator.from_state(states["accuracy"]) if "accuracy" in states else None,
         symptom_limits={str(code): float(limit) for code, limit in body["symptom_limits"].items()},
         certificate=body["certificate"],
     )

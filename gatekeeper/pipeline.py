@@ -14,9 +14,10 @@ from torch import Tensor
 
 from gatekeeper.bundle import FittedGate, load_bundle
 from gatekeeper.decision import Action, Attempt, Decision
-from gatekeeper.errors import ImageError, InputError
+from gatekeeper.errors import ImageError, InputError, NotFittedError
 from gatekeeper.evidence import collect, restore_rows
 from gatekeeper.images import DecodeLimits, decode_image, fit_to, seeds_for, tensor_digests
+from gatekeeper.monitoring import AccuracyEstimate
 from gatekeeper.types import FloatArray, IntArray
 
 POLICY = "restore"
@@ -163,6 +164,24 @@ class Gatekeeper:
                 )
             )
         return decisions
+
+    def estimate_accuracy(self, decisions: Sequence[Decision]) -> AccuracyEstimate:
+        """How accurate the kept answers of some decisions are, estimated without labels.
+
+        Args:
+            decisions: Of a window of traffic, at least one; abstentions count with the answer that
+                was kept back.
+
+        Raises:
+            NotFittedError: this bundle holds no estimator.
+            InputError: there are no decisions.
+        """
+        if self.fitted.accuracy is None:
+            raise NotFittedError(
+                "expected a bundle with an estimate of accuracy, got one without: fit it again, on "
+                "clean and corrupted images"
+            )
+        return self.fitted.accuracy.accuracy([decision.reliability for decision in decisions])
 
     def decide_one(self, source: Path | str | bytes | Image.Image) -> Decision:
         """Decide one image given as a path, as encoded bytes or as a PIL image.

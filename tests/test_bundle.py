@@ -6,6 +6,7 @@ import json
 import pickle
 import pickletools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,15 @@ def test_loading_rebuilds_the_same_gate(saved: tuple[Path, str]) -> None:
         np.testing.assert_array_equal(loaded.router.state()[name], array)
     for name, array in fitted.conditions.state().items():
         np.testing.assert_array_equal(loaded.conditions.state()[name], array)
+    assert loaded.accuracy is not None
+    for name, array in fitted.accuracy.state().items():
+        np.testing.assert_array_equal(loaded.accuracy.state()[name], array)
+
+
+def test_a_bundle_of_before_the_estimate_of_accuracy_still_loads(tmp_path: Path) -> None:
+    save_bundle(replace(small().result.fitted, accuracy=None), tmp_path / "old")
+    fitted, _ = load_bundle(tmp_path / "old", device="cpu")
+    assert fitted.accuracy is None
 
 
 def test_saving_what_was_loaded_gives_the_same_bundle(saved, tmp_path: Path) -> None:

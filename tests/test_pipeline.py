@@ -13,7 +13,7 @@ from PIL import Image
 
 from gatekeeper.bundle import save_bundle
 from gatekeeper.decision import Action, Decision, Reason
-from gatekeeper.errors import BundleError, ImageError, InputError
+from gatekeeper.errors import BundleError, ImageError, InputError, NotFittedError
 from gatekeeper.images import DecodeLimits
 from gatekeeper.pipeline import Gatekeeper
 from tests.small_gate import small, stream_images
@@ -202,3 +202,17 @@ def test_few_clean_images_are_told_a_symptom(gatekeeper) -> None:
     # One in a hundred for each kind of symptom; strokes of digits look like noise without limits.
     assert told(dict(gatekeeper.fitted.symptom_limits)) <= 0.03 * len(clean)
     assert told({}) > told(dict(gatekeeper.fitted.symptom_limits))
+
+
+def test_accuracy_is_estimated_from_the_reliabilities_of_all_decisions(
+    gatekeeper: Gatekeeper, decisions: list[Decision]
+) -> None:
+    estimator = gatekeeper.fitted.accuracy
+    assert estimator is not None
+    reliability = np.array([decision.reliability for decision in decisions])
+    assert gatekeeper.estimate_accuracy(decisions) == estimator.accuracy(reliability)
+    with pytest.raises(InputError):
+        gatekeeper.estimate_accuracy([])
+    without = Gatekeeper(replace(gatekeeper.fitted, accuracy=None), "c" * 64)
+    with pytest.raises(NotFittedError, match="fit it again"):
+        without.estimate_accuracy(decisions)

@@ -32,6 +32,7 @@ from gatekeeper.evidence import (
     draw_plan,
     draw_wide_plan,
 )
+from gatekeeper.fitting.accuracy import accuracy_estimator
 from gatekeeper.fitting.limits import WITHOUT_LEARNING, symptom_limits, too_few_to_learn
 from gatekeeper.fitting.policy import certify, certify_groups, choose_margin
 from gatekeeper.gate import Gate
@@ -146,11 +147,10 @@ class Fitter:
         judged = self._judge(certify_table)
         gate, verdict = certify(declared, judged, margin, policy)
         replay = gate.replay(declared.raw_reliability, declared.restored_reliability)
-        self.calibrators["final"].fit(
-            log_odds(replay.kept_reliability),
-            declared.final_labels(replay.keep_restored) == declared.labels,
-            context=replay.keep_restored.astype(np.float64)[:, None],
-        )
+        right = declared.final_labels(replay.keep_restored) == declared.labels
+        kept = log_odds(replay.kept_reliability)
+        context = replay.keep_restored.astype(np.float64)[:, None]
+        final = self.calibrators["final"].fit(kept, right, context=context)
         fitted = FittedGate(
             name=self.recipe.name,
             seed=self.recipe.seed,
@@ -164,6 +164,9 @@ class Fitter:
             calibrators=self.calibrators,
             gate=gate,
             conditions=ConditionsTest().fit(judged.signals, judged.raw_reliability),
+            accuracy=accuracy_estimator(
+                declared.plan, final.reliability(kept, context=context), right, replay.accepted
+            ),
             symptom_limits=symptom_limits(clean.signals),
             certificate=self._certificate(
                 gate,
