@@ -12,9 +12,14 @@ from gatekeeper.calibrators import calibrator
 from gatekeeper.corruptions import CORRUPTIONS, corruption
 from gatekeeper.errors import InputError, RecipeError
 from gatekeeper.images import DATASET_SPECS
+from gatekeeper.restorers import RESTORERS, WEIGHTED
 from gatekeeper.views import check_views
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_TRAINED = "autoencoder"
+"""The restorer that fitting can train itself."""
+_BUNDLE_FILES = {"gate", "classifier", "golden"}
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -150,24 +155,49 @@ class RestorersRecipe(_Strict):
     """The restoration stage.
 
     Attributes:
-        restorer_of: Corruption -> the restorer that suits it; seen corruptions only.
-        steps: Training steps of the autoencoder; 0 leaves it out.
+        restorer_of: Corruption -> name of the restorer that suits it; seen corruptions only.
+        records: Name of a restorer -> shipped record in ``models/`` that it is read from, such as
+            ``{unet = "unet-cifar10"}``; the name may then be used in ``restorer_of``.
+        steps: Training steps of the autoencoder; 0 leaves it out. Not used where a record has it.
         batch_size: Images per step.
         recognition_weight: Weight of the frozen classifier's loss in the training.
         clean_share_restored: Share of clean images that the router may send to a restorer.
     """
 
-    restorer_of: dict[str, Literal["autoencoder", "median", "exposure"]] = {
+    restorer_of: dict[str, str] = {
         "gaussian": "autoencoder",
         "periodic": "autoencoder",
         "gaussian_blur": "autoencoder",
         "impulse": "median",
         "dark": "exposure",
     }
+    records: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")], str] = {}
     steps: int = Field(default=900, ge=0)
     batch_size: int = Field(default=64, ge=2)
     recognition_weight: float = Field(default=0.02, ge=0)
     clean_share_restored: Share = 0.01
+
+    @property
+    def trains(self) -> bool:
+        """Whether the autoencoder is trained: it is routed to and no record has it."""
+        return _TRAINED in set(self.restorer_of.values()) - set(self.records)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if taken := _BUNDLE_FILES & set(self.records):
+            raise InputError(f"records must not be called {sorted(taken)}: bundles have such files")
+        if shadowed := (set(RESTORERS) - WEIGHTED) & set(self.records):
+            raise InputError(f"records must not be called {sorted(shadowed)}, which need no record")
+        known = {*RESTORERS} - WEIGHTED | {_TRAINED, *self.records}
+        for degradation, name in self.restorer_of.items():
+            if name not in known:
+                raise InputError(
+                    f"restorer_of.{degradation} must be one of {', '.join(sorted(known))}, got "
+                    f"{name!r}: give a restorer with weights its record in restorers.records"
+                )
+        if self.trains and self.steps == 0:
+            raise InputError("restorer_of names the autoencoder, whose steps are 0")
+        return self
 
 
 class PredictorRecipe(_Strict):
@@ -248,9 +278,6 @@ class Recipe(_Strict):
                 f"restorer_of may name seen corruptions only, got {sorted(unseen)}; "
                 "a held-out family must not shape the router"
             )
-        used = set(self.restorers.restorer_of.values())
-        if "autoencoder" in used and self.restorers.steps == 0:
-            raise InputError("restorer_of names the autoencoder, whose steps are 0")
         return self
 
 
@@ -309,9 +336,14 @@ def parse_recipe(raw: dict[str, Any], *, source: str, folder: Path) -> Recipe:
         RecipeError: see :func:`load_recipe`.
     """
     recipe = checked(Recipe, raw, source=source)
-    options = dict(recipe.classifier.options)
+    located = with_paths_from(recipe.classifier, folder)
+    return recipe.model_copy(update={"classifier": located})
+
+
+def with_paths_from(classifier: ClassifierRecipe, folder: Path) -> ClassifierRecipe:
+    """The same with relative paths of weights taken from ``folder``."""
+    options = dict(classifier.options)
     for key in ("checkpoint", "path"):
         if isinstance(options.get(key), str):
             options[key] = str(folder / options[key])
-    classifier = recipe.classifier.model_copy(update={"options": options})
-    return recipe.model_copy(update={"classifier": classifier})
+    return classifier.model_copy(update={"options": options})

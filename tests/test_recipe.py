@@ -74,13 +74,29 @@ def test_a_file_is_read_and_relative_weights_start_beside_it(tmp_path: Path) -> 
             {"restorers": {"restorer_of": {"speckle": "median"}}},
             r"seen corruptions only, got \['speckle'\]",
         ),
-        ({"restorers": {"restorer_of": {"dark": "unet"}}}, r"restorers\.restorer_of\.dark"),
+        (
+            {"restorers": {"restorer_of": {"dark": "unet"}}},
+            r"restorer_of\.dark must be one of autoencoder, .*got 'unet': give",
+        ),
+        ({"restorers": {"records": {"../unet": "u"}}}, r"restorers\.records\.\.\./unet"),
+        ({"restorers": {"records": {"gate": "u"}}}, r"must not be called \['gate'\]"),
+        ({"restorers": {"records": {"median": "u"}}}, r"\['median'\], which need no record"),
         ({"restorers": {"steps": 0}}, "names the autoencoder, whose steps are 0"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_by_name(changes: dict, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         parse(**changes)
+
+
+def test_a_record_gives_a_restorer_its_name_and_saves_the_training() -> None:
+    named = {"restorer_of": {"dark": "unet", "impulse": "median"}, "records": {"unet": "u-1"}}
+    recipe = parse(restorers=named)
+    assert recipe.restorers.records == {"unet": "u-1"}
+    assert not recipe.restorers.trains
+    own = {"restorer_of": {"dark": "autoencoder"}, "records": {"autoencoder": "a-1"}, "steps": 0}
+    assert not parse(restorers=own).restorers.trains
+    assert parse(restorers={"restorer_of": {"dark": "autoencoder"}}).restorers.trains
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])

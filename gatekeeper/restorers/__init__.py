@@ -17,6 +17,7 @@ from gatekeeper.restorers.autoencoder import AutoencoderRestorer
 from gatekeeper.restorers.exposure import Exposure
 from gatekeeper.restorers.identity import Identity
 from gatekeeper.restorers.median import TripleMedian
+from gatekeeper.restorers.unet import UNetRestorer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,7 @@ __all__ = [
     "Exposure",
     "Identity",
     "TripleMedian",
+    "UNetRestorer",
     "rebuilt_restorer",
 ]
 
@@ -36,6 +38,7 @@ RESTORERS: dict[str, type[Restorer]] = {
     "exposure": Exposure,
     "identity": Identity,
     "median": TripleMedian,
+    "unet": UNetRestorer,
 }
 
 WEIGHTED: frozenset[str] = frozenset(

@@ -7,11 +7,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gatekeeper.recipe import ClassifierTraining, DataRecipe, checked, read_toml
+from gatekeeper.recipe import (
+    ClassifierTraining,
+    DataRecipe,
+    checked,
+    read_toml,
+    with_paths_from,
+)
+from gatekeeper.training.restorer_recipe import RestorerRecipe
 
 
 class TrainingRecipe(BaseModel):
-    """What ``gatekeeper train`` follows.
+    """What ``gatekeeper train`` follows for a classifier.
 
     Attributes:
         id: Name of the record; its folder below ``models/``.
@@ -39,15 +46,21 @@ class TrainingRecipe(BaseModel):
     terms: str = ""
 
 
-def load_training_recipe(path: Path) -> TrainingRecipe:
-    """Read a training recipe.
+def load_training_recipe(path: Path) -> TrainingRecipe | RestorerRecipe:
+    """Read a training recipe; its ``kind`` says of what.
 
     Args:
-        path: A TOML file.
+        path: A TOML file; relative paths in a classifier's options start at its folder.
 
     Raises:
         RecipeError: the file is missing, is not TOML, or says something that cannot be followed;
             the message names the key.
     """
     raw = read_toml(path, "a training recipe")
-    return checked(TrainingRecipe, raw, source=str(path))
+    if raw.get("kind") != "restorer":
+        return checked(TrainingRecipe, raw, source=str(path))
+    recipe = checked(RestorerRecipe, raw, source=str(path))
+    if recipe.classifier is None:
+        return recipe
+    located = with_paths_from(recipe.classifier, path.resolve().parent)
+    return recipe.model_copy(update={"classifier": located})

@@ -55,8 +55,8 @@ class AutoencoderTraining:
     """A skip autoencoder in training; obeys :class:`gatekeeper.protocols.RestorerTraining`.
 
     Args:
-        options: Schedule and objective.
         config: Widths; the default is the small variant divided by four.
+        options: Schedule and objective.
         recognise: The frozen classifier; None leaves the recognition term out.
         seed: Of the initial weights.
         device: Where to train.
@@ -69,9 +69,9 @@ class AutoencoderTraining:
 
     def __init__(
         self,
+        config: AutoencoderConfig | None = None,
         options: AutoencoderOptions | None = None,
         *,
-        config: AutoencoderConfig | None = None,
         recognise: Recognise | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
@@ -215,9 +215,7 @@ def train_autoencoder(
         TrainingError: the loss is not finite.
     """
     rng = np.random.default_rng(seed)
-    training = AutoencoderTraining(
-        options, config=config, recognise=recognise, seed=seed, device=device
-    )
+    training = AutoencoderTraining(config, options, recognise=recognise, seed=seed, device=device)
     for step in range(options.steps):
         rows = rng.integers(0, len(labels), options.batch_size)
         clean = images(rows)

@@ -1,0 +1,238 @@
+"""A trained restorer as a folder: weights, identity, card; written and read back."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gatekeeper.classifiers import load_safetensors, save_safetensors
+from gatekeeper.errors import BundleError, DataError, InputError
+from gatekeeper.metrics import exact_proportion_interval
+from gatekeeper.protocols import WeightedRestorer
+from gatekeeper.restorers import rebuilt_restorer
+from gatekeeper.training.judgement import CLEAN, Judgement, psnr_said
+from gatekeeper.training.record import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
+from gatekeeper.training.restorer_data import ImagesUsed
+from gatekeeper.training.restorer_recipe import CorruptionDraw, RestorerRecipe
+
+RECIPE_FILE = "recipe.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedRestorer:
+    """What is recorded about a training.
+
+    Attributes:
+        recipe: What was followed.
+        restorer: What came out.
+        images: Which images were used.
+        families: Corruption families that it was trained on.
+        classifier: ``model_id`` and digest of the frozen classifier, or None.
+        judgements: What it does to *validation*.
+        versions: Of the packages that the weights depend on.
+    """
+
+    recipe: RestorerRecipe
+    restorer: WeightedRestorer
+    images: ImagesUsed
+    families: Sequence[str]
+    classifier: tuple[str, str] | None
+    judgements: Sequence[Judgement]
+    versions: Mapping[str, str]
+
+
+def write_restorer_record(trained: TrainedRestorer, folder: Path) -> None:
+    """Write weights, ``model.toml`` and ``CARD.md``.
+
+    Args:
+        trained: The training.
+        folder: Made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_safetensors(trained.restorer.state(), folder / WEIGHTS_FILE)
+    recipe, images = trained.recipe, trained.images
+    facts: dict[str, Any] = {
+        "id": recipe.id,
+        "kind": "restorer",
+        "method": recipe.method,
+        "restorer": trained.restorer.name,
+        "digest": trained.restorer.digest,
+        "recipe": RECIPE_FILE,
+        "seed": recipe.seed,
+        "steps": recipe.training.steps,
+        "date": datetime.now(UTC).date().isoformat(),
+        "dataset": images.name,
+        "dataset_licence": images.licence,
+        "train_digest": images.train_digest,
+        "n_train": images.n_train,
+        "validation_digest": images.validation_digest,
+        "n_validation": images.n_validation,
+        "families": list(trained.families),
+        "versions": dict(trained.versions),
+        "licence": "Apache-2.0",
+    }
+    if images.unlabelled:
+        facts["unlabelled"] = images.unlabelled
+        facts["n_unlabelled"] = images.n_unlabelled
+        facts["unlabelled_digest"] = images.unlabelled_digest
+    if trained.classifier is not None:
+        facts["classifier"], facts["classifier_digest"] = trained.classifier
+    lines = [f"{key} = {toml_value(value)}" for key, value in facts.items()]
+    lines += ["", "[config]"]
+    lines += [f"{key} = {toml_value(value)}" for key, value in trained.restorer.config().items()]
+    (folder / MODEL_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / CARD_FILE).write_text(_card(trained), encoding="utf-8")
+
+
+def toml_value(value: object) -> str:
+    """A JSON-ready value in TOML's words.
+
+    Raises:
+        InputError: it is None, which TOML cannot say.
+    """
+    if value is None:
+        raise InputError("expected a value that TOML can say, got None: leave the key out")
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml_value(item) for item in value)}]"
+    # JSON's strings, numbers and truth values are TOML's, too.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def restorer_of_record(folder: Path, *, device: str | None = None) -> WeightedRestorer:
+    """The restorer of a record.
+
+    Args:
+        folder: Holds ``model.toml`` and ``weights.safetensors``.
+        device: Where it computes; None takes CUDA where there is any.
+
+    Raises:
+        DataError: a file is missing or damaged, or the record is not that of a restorer.
+        BundleError: the weights are not those that the record speaks about.
+    """
+    record = read_restorer_record(folder)
+    state = load_safetensors(folder / WEIGHTS_FILE)
+    method = str(record.get("restorer", record["method"]))
+    restorer = rebuilt_restorer(method, state, record["config"], device=device)
+    if restorer.digest != record["digest"]:
+        raise BundleError(
+            f"expected in {folder} the weights that its record speaks about, got others (digest "
+            f"{restorer.digest[:12]}… instead of {str(record['digest'])[:12]}…): fetch it again"
+        )
+    return restorer
+
+
+def read_restorer_record(folder: Path) -> dict[str, Any]:
+    """The content of ``model.toml``.
+
+    Raises:
+        DataError: it is missing, damaged, or not the record of a restorer.
+    """
+    path = folder / MODEL_FILE
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"expected the record of a model in {path}, got: {error}") from error
+    if record.get("kind") != "restorer":
+        raise DataError(
+            f"expected the record of a restorer in {path}, got kind {record.get('kind')!r}"
+        )
+    missing = sorted({"method", "digest", "config"} - record.keys())
+    if missing:
+        raise DataError(f"expected {', '.join(missing)} in {path}, got none: train it again")
+    return record
+
+
+def _card(trained: TrainedRestorer) -> str:
+    recipe, images = trained.recipe, trained.images
+    versions = ", ".join(f"{name} {version}" for name, version in trained.versions.items())
+    n_weights = sum(tensor.numel() for tensor in trained.restorer.state().values())
+    schedule = recipe.training
+    crops = "whole images" if schedule.crop_px is None else f"crops of {schedule.crop_px} px"
+    said = "; ".join(_said(draw) for draw in recipe.corruptions)
+    seen = ""
+    if images.unlabelled:
+        digest = images.unlabelled_digest[:16]
+        seen = (
+            f"\n  Unlabelled noisy images: {images.unlabelled} ({images.n_unlabelled:,}, digest "
+            f"`{digest}`)."
+        )
+    asked = (
+        "no classifier had a say"
+        if trained.classifier is None
+        else f"the frozen classifier is `{trained.classifier[0]}` (digest "
+        f"`{trained.classifier[1][:16]}`)"
+    )
+    rows = "\n".join(_row(one) for one in trained.judgements)
+    n = trained.judgements[0].n
+    known = "\n".join(f"- {line}" for line in known_failures(trained))
+    return f"""# {recipe.id}
+
+A restorer of the method `{recipe.method}`, {n_weights:,} numbers. It restores an image that the
+gate doubts, before the same classifier looks again.
+
+- **Made by** `gatekeeper train models/{recipe.id}/{RECIPE_FILE}{images.options}`,
+  {versions}.
+- **Data** {images.name}, licence: {images.licence}. Weights from {images.n_train:,} images (digest
+  `{images.train_digest[:16]}`), numbers from *validation* ({images.n_validation:,} images, digest
+  `{images.validation_digest[:16]}`).{seen}
+- **Trained for** {said}; a share of {schedule.clean_share:g} left clean.
+- **Schedule** {schedule.steps:,} steps on {crops}, batches of {schedule.batch_size}, peak learning
+  rate {schedule.learning_rate:g}; {asked}.
+- **Terms** The weights are under Apache-2.0, as the code. {recipe.terms}
+
+## Numbers
+
+{n:,} images of *validation*, each once under every condition, strengths drawn as in training. PSNR
+is that of the mean squared error over all images. Nothing was selected on these images. In
+brackets: exact 95 % intervals.
+
+| condition | PSNR before | PSNR after | right before | right after |
+|---|---|---|---|---|
+{rows}
+
+## Known failures
+
+{known}
+"""
+
+
+def _said(draw: CorruptionDraw) -> str:
+    low, high = draw.strength
+    return f"`{draw.name}`, {'severity' if draw.level is None else 'level'} {low:g}–{high:g}"
+
+
+def _row(one: Judgement) -> str:
+    psnr = [psnr_said(value) for value in (one.psnr_before_db, one.psnr_after_db)]
+    right = [_share(count, one.n) for count in (one.right_before, one.right_after)]
+    return f"| {one.condition} | {' | '.join(psnr)} | {' | '.join(right)} |"
+
+
+def _share(count: int | None, n: int) -> str:
+    if count is None:
+        return "–"
+    low, high = exact_proportion_interval(count, n)
+    return f"{count / n:.1%} ({low:.1%}–{high:.1%})"
+
+
+def known_failures(trained: TrainedRestorer) -> list[str]:
+    """Where restoration does not help, in sentences."""
+    said = []
+    for one in trained.judgements:
+        name = "Clean images" if one.condition == CLEAN else f"`{one.condition}`"
+        if one.condition != CLEAN and one.psnr_after_db <= one.psnr_before_db:
+            said.append(f"{name}: no closer to the clean image than before.")
+        if one.right_before is not None and one.right_after is not None:
+            lost = one.right_before - one.right_after
+            if lost > 0:
+                said.append(f"{name}: {lost} of {one.n:,} right answers fewer after restoration.")
+    families = ", ".join(trained.families)
+    said.append(f"Trained for {families} on {trained.images.name}; nothing is claimed for others.")
+    return said
