@@ -15,8 +15,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gatekeeper.bundle import GATE_FILE, SCHEMA_VERSION, load_bundle, save_bundle
-from gatekeeper.errors import BundleError
+from gatekeeper.errors import BundleError, InputError
 from gatekeeper.manifest import MANIFEST, file_digest, verify_manifest, write_manifest
+from gatekeeper.paths import shipped
+from gatekeeper.restorers import AutoencoderRestorer, UNetRestorer
+from gatekeeper.restorers.autoencoder import AutoencoderConfig, SkipAutoencoder
+from gatekeeper.restorers.unet import ResidualUNet, UNetConfig
 from tests.small_gate import small
 
 
@@ -155,6 +159,64 @@ def test_another_restorer_is_refused(bundle: Path) -> None:
     rewrite(bundle, restorers=body["restorers"])
     with pytest.raises(BundleError, match=r"the restorer median in .* is not the one"):
         load_bundle(bundle)
+
+
+def weighted() -> dict[str, AutoencoderRestorer | UNetRestorer]:
+    """Two of one method under names of their own, and one of another method."""
+    torch.manual_seed(3)
+    unets = [ResidualUNet(UNetConfig((4, 4))) for _ in range(2)]
+    for network in unets:  # they start as the identity, all alike
+        torch.nn.init.normal_(list(network.parameters())[-1])
+    small_one = SkipAutoencoder(AutoencoderConfig((4, 4, 4, 4, 4, 4), (4, 4, 4)))
+    return {
+        "autoencoder": AutoencoderRestorer(small_one, device="cpu"),
+        "sharp": UNetRestorer(unets[0], device="cpu"),
+        "unet": UNetRestorer(unets[1], device="cpu"),
+    }
+
+
+def test_every_restorer_with_weights_travels_in_a_file_of_its_own(tmp_path: Path) -> None:
+    given = weighted()
+    fitted = replace(small().result.fitted, restorers={**small().result.fitted.restorers, **given})
+    save_bundle(fitted, tmp_path / "b")
+    names = {path.name for path in (tmp_path / "b").iterdir()}
+    assert {"autoencoder.safetensors", "sharp.safetensors", "unet.safetensors"} < names
+    loaded, identity = load_bundle(tmp_path / "b", device="cpu")
+    assert loaded.restorers.keys() == fitted.restorers.keys()
+    for name, restorer in given.items():
+        assert loaded.restorers[name].digest == restorer.digest
+        assert loaded.restorers[name].name == restorer.name
+    assert loaded.restorers["sharp"].digest != loaded.restorers["unet"].digest
+    assert save_bundle(loaded, tmp_path / "again") == identity
+
+
+def test_a_restorer_must_not_take_the_name_of_another_file(tmp_path: Path) -> None:
+    fitted = replace(small().result.fitted, restorers={"gate": weighted()["unet"]})
+    with pytest.raises(InputError, match="none of the bundle's own files, got 'gate'"):
+        save_bundle(fitted, tmp_path / "b")
+
+
+def test_changed_weights_of_a_restorer_are_refused(tmp_path: Path) -> None:
+    bundle, given = tmp_path / "b", weighted()
+    save_bundle(replace(small().result.fitted, restorers=given), bundle)
+    weights = load_file(bundle / "sharp.safetensors")
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name] + 1}, bundle / "sharp.safetensors")
+    write_manifest(bundle)
+    with pytest.raises(BundleError, match=r"the restorer sharp in .* is not the one"):
+        load_bundle(bundle)
+    save_file({name: weights[name]}, bundle / "sharp.safetensors")
+    write_manifest(bundle)
+    with pytest.raises(BundleError):
+        load_bundle(bundle)
+
+
+def test_a_bundle_of_before_restorers_named_their_method_still_loads() -> None:
+    issued = shipped("calibration", "small-resnet-fashion-mnist") / "bundle"
+    body = json.loads((issued / GATE_FILE).read_text(encoding="utf-8"))
+    loaded, _ = load_bundle(issued, device="cpu")
+    kept = body["restorers"]["autoencoder"]
+    assert loaded.restorers["autoencoder"].digest == kept["digest"]
 
 
 @pytest.mark.parametrize(

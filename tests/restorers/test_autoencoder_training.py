@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatekeeper.errors import InputError, TrainingError
+from gatekeeper.protocols import RestorerTraining, TrainingBatch
 from gatekeeper.restorers.autoencoder import (
     AutoencoderConfig,
     AutoencoderOptions,
+    AutoencoderTraining,
     SkipAutoencoder,
     train_autoencoder,
 )
@@ -173,3 +176,88 @@ def test_same_seed_same_weights_whatever_the_global_state(seed: int) -> None:
     assert torch.equal(trained(seed), first)
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(trained(seed + 5), first)
+
+
+def batch(number: int = 0, **changes: object) -> TrainingBatch:
+    images, seeds = pictures(8), np.arange(8) + 100 * number
+    facts = {"clean": images, "degraded": noisy(images, seeds), "labels": None, "seeds": seeds}
+    return TrainingBatch(**{**facts, **changes})
+
+
+def training(**changes: object) -> AutoencoderTraining:
+    options = AutoencoderOptions(steps=20, learning_rate=1e-2)
+    return AutoencoderTraining(SMALL, options, seed=3, **changes)
+
+
+def test_the_seam_is_obeyed() -> None:
+    assert isinstance(training(), RestorerTraining)
+
+
+def test_dropout_follows_the_seeds_of_the_batch_and_nothing_else() -> None:
+    config = AutoencoderConfig(SMALL.encoder, SMALL.decoder, dropout=0.3)
+
+    def losses(global_seed: int) -> list[float]:
+        one = AutoencoderTraining(config, AutoencoderOptions(steps=9), seed=0)
+        torch.manual_seed(global_seed)
+        return [one.step(batch(number)) for number in range(3)]
+
+    assert losses(0) == losses(1)
+
+
+def test_a_kept_state_goes_on_to_the_same_bits() -> None:
+    straight, first = training(), training()
+    for number in range(6):
+        straight.step(batch(number))
+    for number in range(4):
+        first.step(batch(number))
+    second = training()
+    second.load_state(first.state())
+    assert second.steps_done == 4
+    for number in (4, 5):
+        second.step(batch(number))
+    expected, found = straight.state(), second.state()
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+    assert second.export().digest == straight.export().digest
+
+
+def test_a_kept_state_does_not_change_with_the_training_that_gave_it() -> None:
+    one = training()
+    one.step(batch())
+    state, restorer = one.state(), one.export()
+    kept, digest = {name: tensor.clone() for name, tensor in state.items()}, restorer.digest
+    one.step(batch(1))
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in state.items())
+    assert restorer.digest == digest != one.export().digest
+
+
+def test_a_state_before_the_first_step_is_the_beginning() -> None:
+    one, other = training(), training()
+    other.load_state(one.state())
+    assert one.step(batch()) == other.step(batch())
+
+
+def test_another_networks_state_is_refused() -> None:
+    wider = AutoencoderTraining(AutoencoderConfig((8,) * 6, (8, 8, 8)), seed=0)
+    with pytest.raises(InputError, match="that of another network"):
+        training().load_state(wider.state())
+    with pytest.raises(InputError, match="that of another network"):
+        training().load_state({})
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_as_they_were() -> None:
+    one = training()
+    one.step(batch())
+    before = [p.clone() for p in one.network.parameters()]
+    with pytest.raises(TrainingError, match="expected a finite loss, got nan in step 2"):
+        one.step(batch(degraded=torch.full((8, 3, 16, 16), float("nan"))))
+    assert all(torch.equal(p, q) for p, q in zip(before, one.network.parameters(), strict=True))
+    assert one.steps_done == 1
+
+
+def test_what_it_cannot_learn_from_is_refused() -> None:
+    with pytest.raises(InputError, match="leave out the mask"):
+        training().step(batch(mask=torch.ones(8, 1, 16, 16)))
+    with pytest.raises(InputError, match="needs the true class of each image"):
+        training(recognise=lambda images: images.flatten(1)).step(batch())

@@ -1,7 +1,8 @@
-"""Training of the restorer sees *train* and its own corruptions only."""
+"""The restorers of a gate: those of records, and the autoencoder that sees *train* only."""
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import torch
 
 import gatekeeper.training.restorer as training
 from gatekeeper.errors import RecipeError
-from gatekeeper.images import Dataset
+from gatekeeper.evidence import TableBuilder
+from gatekeeper.images import Dataset, make_splits
 from gatekeeper.recipe import Recipe, parse_recipe
-from gatekeeper.training import train_restorer
+from gatekeeper.training import restorers_of, run_restorer_training, train_restorer
+from gatekeeper.training.restorer_recipe import RestorerRecipe
 from tests import small_gate
 
 
@@ -67,3 +70,86 @@ def test_the_restorer_sees_train_and_its_own_corruptions_only(data, monkeypatch)
 def test_without_a_corruption_there_is_nothing_to_train(data) -> None:
     with pytest.raises(RecipeError, match="no corruption is routed to the autoencoder"):
         train_restorer(data, small_gate.splits(), small_gate.classifier(), small_gate.recipe())
+
+
+RECORD = {
+    "id": "tiny-unet",
+    "kind": "restorer",
+    "method": "unet",
+    "data": {"dataset": "digits", "splits": small_gate.SIZES},
+    "corruptions": [{"name": "gaussian"}],
+    "network": {"widths": [4, 4]},
+    "training": {"steps": 2, "batch_size": 4, "validation_images": 5},
+}
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shipped record of a U-Net that was trained on the small gate's own *train*."""
+    folder = tmp_path / "tiny-unet"
+    monkeypatch.setattr(
+        "gatekeeper.training.restorer_data.load_dataset", lambda spec, **_: small_gate.digits()
+    )
+    followed = RestorerRecipe.model_validate(RECORD)
+    run_restorer_training(followed, out=folder, work=tmp_path / "work")
+    monkeypatch.setattr(training, "shipped", lambda kind, name: tmp_path / name)
+    return folder
+
+
+def recorded_recipe(**conditions: object) -> Recipe:
+    body = {
+        **small_gate.RECIPE,
+        "conditions": {**small_gate.RECIPE["conditions"], **conditions},
+        "restorers": {
+            "restorer_of": {"gaussian": "unet", "impulse": "median"},
+            "records": {"unet": "tiny-unet"},
+        },
+    }
+    return parse_recipe(body, source="small", folder=Path())
+
+
+def test_a_gate_takes_a_restorer_from_its_record_without_training_it(record, monkeypatch) -> None:
+    monkeypatch.setattr(training, "train_restorer", None)
+    data, parts = small_gate.digits(), small_gate.splits()
+    found = restorers_of(recorded_recipe(), data, parts, small_gate.classifier())
+    assert sorted(found) == ["median", "unet"]
+    kept = tomllib.loads((record / "model.toml").read_text(encoding="utf-8"))
+    assert found["unet"].digest == kept["digest"]
+
+
+def test_the_gate_is_fitted_with_the_restorer_of_the_record(record) -> None:
+    data, parts, recipe = small_gate.digits(), small_gate.splits(), recorded_recipe()
+    found = restorers_of(recipe, data, parts, small_gate.classifier())
+    builder = TableBuilder(data, small_gate.classifier(), found)
+    fitted = small_gate.fitter(data, builder, with_recipe=recipe).run().fitted
+    assert fitted.restorers["unet"] is found["unet"]
+    assert fitted.router.restorer_of == {"gaussian": "unet", "impulse": "median"}
+
+
+def test_a_restorer_that_saw_what_the_gate_holds_out_is_refused(record) -> None:
+    data, parts = small_gate.digits(), small_gate.splits()
+    body = {**RECORD, "corruptions": [{"name": "gaussian"}, {"name": "speckle"}]}
+    followed = RestorerRecipe.model_validate(body)
+    run_restorer_training(followed, out=record, work=record.parent / "work")
+    with pytest.raises(RecipeError, match="tiny-unet, which was trained on speckle"):
+        restorers_of(recorded_recipe(), data, parts, small_gate.classifier())
+
+
+def test_a_restorer_of_another_part_of_the_same_data_is_refused(record) -> None:
+    data = small_gate.digits()
+    other = make_splits(
+        data.labels, data.digests, test_index=data.test_index, sizes=small_gate.SIZES, seed=1
+    )
+    with pytest.raises(RecipeError, match="own train split, got another part of digits"):
+        restorers_of(recorded_recipe(), data, other, small_gate.classifier())
+
+
+def test_a_record_that_does_not_say_what_it_saw_is_refused(record) -> None:
+    path = record / "model.toml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith("families")]
+    path.write_text("\n".join(kept), encoding="utf-8")
+    with pytest.raises(RecipeError, match="without families"):
+        restorers_of(
+            recorded_recipe(), small_gate.digits(), small_gate.splits(), small_gate.classifier()
+        )
