@@ -162,6 +162,7 @@ def _write(
     from gatekeeper.cli.evaluation_table import print_evaluation
     from gatekeeper.demonstration import reproduce, versions
     from gatekeeper.evaluation import RunFacts, record, write_results
+    from gatekeeper.report import EvaluationContent, gallery_of, write_evaluation
 
     facts = RunFacts(
         command=reproduce(_command(arguments)),
@@ -171,13 +172,16 @@ def _write(
     )
     content = record(finished, judgements, facts)
     paths = write_results(arguments.out, finished, content)
+    report = arguments.out / "report.html"
+    page = EvaluationContent(evaluation=finished, record=content, gallery=gallery_of(finished))
+    write_evaluation(report, page)
     if arguments.json:
         json.dump(content, sys.stdout, indent=1, ensure_ascii=False)
         sys.stdout.write("\n")
     else:
         print_evaluation(content)
     _say(f"Data: {finished.data.source}; {finished.judged.which}")
-    _say(f"Wrote {', '.join(map(str, paths))}")
+    _say(f"Wrote {', '.join(map(str, (*paths, report)))}")
     return _FAIL if content["verdict"] == "FAIL" else 0
 
 

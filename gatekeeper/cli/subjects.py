@@ -25,12 +25,14 @@ class Opened:
         source: As it was written.
         gate: The gate and the identity of its bundle; None for a recipe.
         recipe: The recipe; None for a bundle.
+        run_id: MLflow run that made the bundle; "" where none is known.
     """
 
     name: str
     source: str
     gate: tuple[FittedGate, str] | None
     recipe: Recipe | None
+    run_id: str = ""
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -71,7 +73,22 @@ def _open(text: str) -> Opened:
         recipe = load_recipe(Path(source))
         return Opened(name=name if equals else recipe.name, source=source, gate=None, recipe=recipe)
     gate = load_bundle(resolve_bundle(source))
-    return Opened(name=name if equals else gate[0].name, source=source, gate=gate, recipe=None)
+    return Opened(
+        name=name if equals else gate[0].name,
+        source=source,
+        gate=gate,
+        recipe=None,
+        run_id=_run_of(source),
+    )
+
+
+def _run_of(source: str) -> str:
+    """The MLflow run behind a registry URI; "" for everything else."""
+    if not source.startswith("models:/"):
+        return ""
+    from gatekeeper.tracking import Registry, TrackingStore
+
+    return Registry(TrackingStore.from_environment()).resolve(source).run_id or ""
 
 
 def common_image_size(opened: Sequence[Opened]) -> tuple[int, int] | None:
@@ -110,6 +127,7 @@ def subject_of(opened: Opened, class_names: Sequence[str]) -> Subject:
             source=opened.source,
             fitted=fitted,
             identity=identity,
+            run_id=opened.run_id,
         )
     spec = _classifier_of(opened, class_names)
     return Subject(name=opened.name, classifier=spec.build(), source=opened.source)

@@ -34,6 +34,7 @@ class Subject:
         source: Where it came from, as the caller wrote it.
         fitted: The gate before it; None for a classifier alone.
         identity: Identity of the bundle; "" for a classifier alone.
+        run_id: MLflow run that made it; "" where none is known.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Subject:
     source: str
     fitted: FittedGate | None = None
     identity: str = ""
+    run_id: str = ""
 
 
 class _WithoutFeatures:

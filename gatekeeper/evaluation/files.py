@@ -97,6 +97,7 @@ def _model(evaluation: Evaluation, subject: Subject) -> dict[str, Any]:
         "model_id": subject.classifier.model_id,
         "digest": subject.classifier.digest,
         "bundle": subject.identity or None,
+        "run_id": subject.run_id or None,
         "raw_errors": raw_errors(answers),
         "certificate": certificate_check(evaluation, subject),
     }

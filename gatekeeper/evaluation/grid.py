@@ -191,7 +191,7 @@ def images_to_judge(
     if limit is not None and limit < len(first):
         if limit < 1:
             raise DataError(f"expected a limit of at least one image, got {limit}")
-        first, which = first[:limit], f"{limit:,} of: {which}"
+        first, which = first[:limit], f"{which}; {limit:,} of them, drawn by their digests"
     return JudgedImages(positions=np.sort(positions[first]), which=which)
 
 

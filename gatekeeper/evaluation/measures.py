@@ -25,7 +25,7 @@ from gatekeeper.metrics import (
     noise_floor,
     smooth_calibration_error,
 )
-from gatekeeper.types import BoolArray, FloatArray, IntArray
+from gatekeeper.types import BoolArray, IntArray
 
 _FLOOR_DRAWS = 100
 _SMOOTH_DRAWS = 100
@@ -181,9 +181,13 @@ def _help_harm(view: View, helped: BoolArray, harmed: BoolArray, times: IntArray
     n_helped, n_harmed = int(helped.sum()), int(harmed.sum())
     if not n_harmed:
         return Estimate(value=None)
-    above, below = times @ helped.sum(axis=0), times @ harmed.sum(axis=0)
-    draws: FloatArray = np.where(below > 0, above / np.maximum(below, 1), np.nan)
-    return estimate(n_helped / n_harmed, draws, highest=math.inf)
+    # On the scale of logarithms, where a ratio is as far from 1 : 2 as from 2 : 1; half an image
+    # keeps a redraw without help or harm finite.
+    above, below = times @ helped.sum(axis=0) + 0.5, times @ harmed.sum(axis=0) + 0.5
+    centre = math.log((n_helped + 0.5) / (n_harmed + 0.5))
+    found = estimate(centre, np.log(above / below), lowest=-math.inf, highest=math.inf)
+    low, high = (None if end is None else math.exp(end) for end in (found.low, found.high))
+    return Estimate(value=n_helped / n_harmed, low=low, high=high)
 
 
 def clean_harm_rate(view: View) -> tuple[Estimate, int, int]:

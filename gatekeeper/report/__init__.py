@@ -1,4 +1,4 @@
-"""One calibration as one offline HTML file: for a manager on page one, for an engineer below."""
+"""A calibration or an evaluation as one offline HTML file: for managers first, then engineers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from gatekeeper.report.content import (
     GalleryItem,
     ReportContent,
 )
+from gatekeeper.report.evaluation_gallery import gallery_of
+from gatekeeper.report.evaluation_page import (
+    EvaluationContent,
+    render_evaluation,
+    write_evaluation,
+)
 from gatekeeper.report.html import MAX_BYTES, render_report, write_report
 
 __all__ = [
@@ -16,8 +22,12 @@ __all__ = [
     "MAX_BYTES",
     "METHODS",
     "CurvePoints",
+    "EvaluationContent",
     "GalleryItem",
     "ReportContent",
+    "gallery_of",
+    "render_evaluation",
     "render_report",
+    "write_evaluation",
     "write_report",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatekeeper.metrics import ReliabilityBins
-from gatekeeper.report.content import METHODS, CurvePoints
+from gatekeeper.report.content import CurvePoints
 from gatekeeper.report.numbers import short_percent
 from gatekeeper.types import FloatArray, IntArray
 
@@ -17,6 +17,8 @@ LEGEND = {
     "policy": "whole policy, with restoration",
     "raw": "gatekeeper's reliability, without restoration",
     "msp": "the classifier's own top probability (MSP)",
+    "oracle": "a perfect ranking of the same answers",
+    "random": "no ranking: answers accepted by lot",
 }
 
 
@@ -152,7 +154,7 @@ def risk_coverage_chart(
     frame = Frame(left=56, right=456, top=14, bottom=254, y_max=y_max)
     lines = tuple(
         Line(method=method, label=LEGEND[method], points=polyline(frame, curves[method]))
-        for method in reversed(METHODS)
+        for method in reversed(LEGEND)
         if method in curves
     )
     point = None

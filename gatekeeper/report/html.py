@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gatekeeper.errors import InputError
 from gatekeeper.report.charts import LEGEND, reliability_chart, risk_coverage_chart
-from gatekeeper.report.content import METHODS, STREAMS, ReportContent
+from gatekeeper.report.content import METHODS, STREAMS, GalleryItem, ReportContent
 from gatekeeper.report.gallery import card
 from gatekeeper.report.numbers import decimal, percent, percent_range, short_percent, whole
 from gatekeeper.report.tables import FAMILY_COLUMNS, fact_rows, family_rows, stream_rows
@@ -43,6 +43,16 @@ def render_report(content: ReportContent) -> str:
     Returns:
         A complete page with inline CSS, SVG and PNG.
     """
+    return render_page("report.html.j2", _view(content))
+
+
+def render_page(template: str, view: Mapping[str, Any]) -> str:
+    """A template of this room, filled; all text in it is escaped.
+
+    Args:
+        template: Its file.
+        view: What it reads; a name that is missing is an error.
+    """
     environment = Environment(
         loader=PackageLoader("gatekeeper.report"),
         autoescape=True,
@@ -53,7 +63,7 @@ def render_report(content: ReportContent) -> str:
     )
     for form in (decimal, percent, percent_range, short_percent, whole):
         environment.filters[form.__name__] = form
-    return environment.get_template("report.html.j2").render(_view(content))
+    return environment.get_template(template).render(view)
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -66,17 +76,31 @@ def write_report(path: Path, content: ReportContent) -> None:
     Raises:
         InputError: the page would be 2 MB or more.
     """
-    page = render_report(content).encode("utf-8")
+    write_page(path, render_report(content), content.gallery)
+
+
+def write_page(path: Path, text: str, gallery: Sequence[GalleryItem]) -> None:
+    """Write a page.
+
+    Args:
+        path: The file; it is replaced.
+        text: The page.
+        gallery: The images on it, for the error.
+
+    Raises:
+        InputError: the page would be 2 MB or more.
+    """
+    page = text.encode("utf-8")
     if len(page) >= MAX_BYTES:
         images = sum(
             len(shown.uri)
-            for each in map(card, content.gallery)
+            for each in map(card, gallery)
             for shown in (each.original, each.restored)
             if shown is not None
         )
         raise InputError(
             f"a report must stay below {MAX_BYTES:,} bytes, got {len(page):,}, of which "
-            f"{images:,} are the images of {len(content.gallery)} gallery items; show fewer"
+            f"{images:,} are the images of {len(gallery)} gallery items; show fewer"
         )
     path.write_bytes(page)
 

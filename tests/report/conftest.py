@@ -8,8 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatekeeper.evaluation import (
+    Grid,
+    Requirements,
+    RunFacts,
+    Settings,
+    Subject,
+    evaluate,
+    images_to_judge,
+    judge_requirements,
+    record,
+)
 from gatekeeper.metrics import RiskCoverageCurve, reliability_bins
-from gatekeeper.report import CurvePoints, GalleryItem, ReportContent
+from gatekeeper.report import (
+    CurvePoints,
+    EvaluationContent,
+    GalleryItem,
+    ReportContent,
+    gallery_of,
+)
+from tests import small_gate
 
 CLASSES = ("Trouser", "Sneaker")
 
@@ -131,3 +149,29 @@ def _make_item() -> Callable[..., GalleryItem]:
 @pytest.fixture(name="make_content")
 def _make_content() -> Callable[..., ReportContent]:
     return make_content
+
+
+@pytest.fixture(scope="session")
+def evaluation_content() -> EvaluationContent:
+    """The page of a small gate beside its classifier, with requirements, one of which it misses."""
+    data, fitted = small_gate.digits(), small_gate.small().result.fitted
+    gate = Subject(
+        name="gate", classifier=fitted.classifier, source="a/bundle", fitted=fitted, identity="12ab"
+    )
+    plain = Subject(name="plain", classifier=small_gate.classifier(), source="plain.toml")
+    judged = images_to_judge(data, [(fitted.seed, fitted.certificate)], limit=120)
+    grid = Grid(("impulse", "dark", "gaussian", "contrast"))
+    settings = Settings(n_draws=20, reference="plain")
+    evaluation = evaluate([gate, plain], data, judged, grid, settings=settings)
+    required = Requirements(
+        min_accuracy=0.99, clean={"max_clean_harm": 0.5}, held_out={"max_risk": 0.9}
+    )
+    judgements = judge_requirements(evaluation, required)
+    facts = RunFacts(
+        command="gatekeeper evaluate a/bundle <plain>", date="2026-11-25", seconds=1.5, versions={}
+    )
+    return EvaluationContent(
+        evaluation=evaluation,
+        record=record(evaluation, judgements, facts),
+        gallery=gallery_of(evaluation, per_kind=2),
+    )
