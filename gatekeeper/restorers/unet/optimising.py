@@ -79,6 +79,20 @@ class Optimiser(Generic[M]):
         """Forget all gradients."""
         self._adam.zero_grad(set_to_none=True)
 
+    def add_gradients(self, loss: Tensor) -> float:
+        """Add the gradients of a loss, or of a part of one, to those that are there.
+
+        They are added only when all are there: what ran out of memory half-way can be done again.
+
+        Returns:
+            The loss.
+        """
+        parameters = list(self._parameters().values())
+        gradients = torch.autograd.grad(loss, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        return float(loss.item())
+
     def apply(self, loss: float) -> None:
         """One step along the gradients that are there.
 

@@ -175,11 +175,7 @@ class UNetTraining:
         share: float = (rows.stop - rows.start) / n
         labels = None if batch.labels is None else torch.from_numpy(batch.labels[rows])
         loss = self.loss(batch.clean[rows], batch.degraded[rows], labels)
-        gradients = torch.autograd.grad(share * loss, list(self.network.parameters()))
-        # Added only when all are there: what ran out of memory half-way is done again.
-        for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
-            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-        return share * float(loss.item())
+        return self._optimiser.add_gradients(share * loss)
 
     def loss(self, clean: Tensor, degraded: Tensor, labels: Tensor | None = None) -> Tensor:
         """The weighted sum of the terms; a scalar, lower is better.
