@@ -58,8 +58,30 @@ class NoiseTypeClassifier:
             raise NotFittedError("the noise-type classifier has not been fitted: call fit first")
         return np.asarray(np.exp(self.mlp_.log_probabilities(self._inputs(signals))))
 
+    def confusion(self, signals: FloatArray, types: IntArray) -> IntArray:
+        """How often each degradation is taken for which, on images it was not fitted on.
+
+        Args:
+            signals: Shape (N, D).
+            types: Index of each image's degradation in ``names``, shape (N,).
+
+        Returns:
+            Counts, shape (K, K) for K names: row = what it is, column = what it is taken for.
+
+        Raises:
+            NotFittedError: before ``fit``.
+        """
+        answers = np.argmax(self.probabilities(signals), axis=1)
+        return confusion_counts(types, answers, n_types=len(self.names))
+
     def _inputs(self, signals: FloatArray) -> FloatArray:
         return signals[:, N_SCALARS:] if self.spectrum_only else signals
+
+
+def confusion_counts(types: IntArray, answers: IntArray, *, n_types: int) -> IntArray:
+    """How often each of ``n_types`` was answered by which; row = truth, column = answer."""
+    cells = np.bincount(types * n_types + answers, minlength=n_types**2)
+    return np.asarray(cells.reshape(n_types, n_types), dtype=np.int64)
 
 
 class Router:
@@ -74,6 +96,11 @@ class Router:
         clean_limit: Largest probability of being clean at which an image is restored, in [0, 1].
             None lets ``fit`` set it so that at most ``clean_share`` of clean images are restored.
         clean_share: See ``clean_limit``; measured on rows that the classifier was not fitted on.
+
+    Attributes:
+        confusion_: After ``fit``: how often each degradation was taken for which, in the order of
+            ``types.names``, on rows that the classifier was not fitted on. None for a router that
+            was read from a bundle, whose certificate has it.
     """
 
     def __init__(
@@ -91,6 +118,7 @@ class Router:
         self.clean_share = clean_share
         self.types = NoiseTypeClassifier((CLEAN, *self.restorer_of))
         self.clean_limit_: float | None = clean_limit
+        self.confusion_: IntArray | None = None
 
     def fit(self, signals: FloatArray, types: Sequence[str], *, seed: int) -> Self:
         """Learn the degradations, then the limit.
@@ -111,19 +139,24 @@ class Router:
                 f"with {unknown or 'no unknown names'}"
             )
         codes = np.array([index[name] for name in types])
+        probabilities = self._cross_fitted(signals, codes, seed)
+        answers = np.argmax(probabilities, axis=1)
+        self.confusion_ = confusion_counts(codes, answers, n_types=len(index))
         if self.clean_limit is None:
-            self.clean_limit_ = self._cross_fitted_limit(signals, codes, seed)
+            limit = np.quantile(probabilities[codes == 0, 0], self.clean_share)
+            self.clean_limit_ = float(limit)
         self.types.fit(signals, codes, seed=seed)
         return self
 
-    def _cross_fitted_limit(self, signals: FloatArray, codes: IntArray, seed: int) -> float:
+    def _cross_fitted(self, signals: FloatArray, codes: IntArray, seed: int) -> FloatArray:
+        """Probabilities of each row by a classifier that was fitted on the other half."""
         half = np.random.default_rng(seed).permutation(len(codes)) % 2 == 0
-        clean_probability = np.empty(len(codes))
+        found = np.empty((len(codes), len(self.types.names)))
         for held_out in (half, ~half):
             probe = NoiseTypeClassifier(self.types.names)
             probe.fit(signals[~held_out], codes[~held_out], seed=seed)
-            clean_probability[held_out] = probe.probabilities(signals[held_out])[:, 0]
-        return float(np.quantile(clean_probability[codes == 0], self.clean_share))
+            found[held_out] = probe.probabilities(signals[held_out])
+        return found
 
     def route(self, signals: FloatArray) -> StrArray:
         """Name of the restorer for each row, "" for none; shape (N,).

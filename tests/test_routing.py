@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import confusion_matrix
 
 from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.errors import InputError, NotFittedError
 from gatekeeper.images.digits import load_digits
 from gatekeeper.recipe import RestorersRecipe
-from gatekeeper.routing import CLEAN, NoiseTypeClassifier, Router
+from gatekeeper.routing import CLEAN, NoiseTypeClassifier, Router, confusion_counts
 from gatekeeper.signals import N_SCALARS, read_signals
 
 RESTORER_OF = {"gaussian": "smooth", "periodic": "notch", "impulse": "median"}
@@ -53,6 +54,21 @@ def test_types_are_told_apart_on_spectra_alone(spectral, signals) -> None:
     assert (found.argmax(axis=1) == codes).mean() > 0.97
 
 
+def test_confusion_matrix_on_spectra_alone(spectral, signals) -> None:
+    columns, codes, _ = rows(signals, TYPES, SECOND)
+    found = spectral.confusion(columns, codes)
+    answers = spectral.probabilities(columns).argmax(axis=1)
+    np.testing.assert_array_equal(found, confusion_matrix(codes, answers, labels=range(3)))
+    assert found.sum(axis=1).tolist() == [1000] * 3
+    assert np.diag(found).min() > 950
+
+
+def test_confusion_by_hand() -> None:
+    truth, answers = np.array([0, 0, 2, 1, 2, 2]), np.array([0, 1, 2, 1, 0, 2])
+    expected = [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
+    assert confusion_counts(truth, answers, n_types=3).tolist() == expected
+
+
 def test_spectra_alone_means_that_scalars_are_not_read(spectral, signals) -> None:
     columns, _, _ = rows(signals, TYPES, SECOND)
     changed = columns.copy()
@@ -85,6 +101,15 @@ def router(signals: dict[str, np.ndarray]) -> Router:
 def test_each_degradation_goes_to_its_restorer(router, signals) -> None:
     for name, restorer in RESTORER_OF.items():
         assert (router.route(signals[name][SECOND]) == restorer).mean() > 0.95
+
+
+def test_the_routers_confusion_is_cross_fitted(router, signals) -> None:
+    assert router.confusion_.sum(axis=1).tolist() == [2000] * 4
+    columns, codes, _ = rows(signals, (CLEAN, *router.restorer_of), SECOND)
+    unseen = router.types.confusion(columns, codes)
+    # Both are shares of images that were not fitted on; half as many fitted the cross-fitted ones.
+    assert abs(np.trace(router.confusion_) / 8000 - np.trace(unseen) / 4000) < 0.02
+    assert np.trace(unseen) / 4000 > 0.95
 
 
 def test_clean_images_are_restored_no_more_often_than_declared(router, signals) -> None:

@@ -314,6 +314,14 @@ class Fitter:
             }
         }
 
+    def _router_said(self) -> dict[str, Any]:
+        """How often the router takes which degradation for which, cross-fitted on *fit*."""
+        counts = self.router.confusion_
+        return {
+            "types": list(self.router.types.names),
+            "confusion": [] if counts is None else counts.tolist(),
+        }
+
     def _certificate(
         self,
         gate: Gate,
@@ -352,6 +360,7 @@ class Fitter:
             "trust_judged": [asdict(candidate) for candidate in self.trust_judged],
             "groups": [asdict(group) for group in groups],
             "variants": dict(variants),
+            "router": self._router_said(),
             "dataset": self.data.name,
             "splits": self.splits.to_json(self.data.digests),
             "classifier_digest": self.classifier.digest,

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from gatekeeper.errors import InputError
 from gatekeeper.restorers.autoencoder.network import (
+    PUBLISHED_LARGE,
+    PUBLISHED_SMALL,
     AutoencoderConfig,
     SkipAutoencoder,
     forward_any_size,
@@ -16,9 +18,6 @@ from gatekeeper.restorers.autoencoder.network import (
 
 # All widths differ, so that a skip that leads to the wrong place cannot fit by chance.
 UNEQUAL = AutoencoderConfig(encoder=(5, 6, 7, 9, 10, 13), decoder=(11, 8, 4), dropout=0.1)
-PUBLISHED_SMALL = AutoencoderConfig(
-    encoder=(64, 64, 128, 128, 256, 512), decoder=(256, 128, 64), dropout=0.2
-)
 # Where each skip enters: the module that reads the concatenation, and how many channels come first.
 SKIPS = {"enc1": ("head", 4), "enc2": ("dec2", 4), "enc3": ("dec3", 8), "enc5": ("dec5", 13)}
 BLOCKS = {
@@ -151,6 +150,37 @@ def test_published_small_variant_has_the_published_number_of_parameters() -> Non
     # Keras, with which the number was read, counts moving means and variances as parameters.
     moving = sum(buffer.numel() for name, buffer in network.named_buffers() if "running" in name)
     assert n_trainable(network) + moving == 7_963_267
+
+
+LARGE_TABLE = {  # in, out, kernel, stride, in the order of the forward pass
+    "enc1": (3, 196, 3, 1), "enc2": (196, 196, 3, 2), "enc3": (196, 256, 5, 2),
+    "enc4": (256, 256, 3, 1), "enc5": (256, 256, 5, 2), "enc6": (256, 512, 3, 2),
+    "up5": (512, 512, 3, 2), "dec5": (512 + 256, 256, 3, 1),
+    "up3": (256, 128, 3, 2), "dec3": (128 + 256, 256, 5, 1),
+    "up2": (256, 64, 3, 2), "dec2": (64 + 196, 196, 5, 1),
+    "up1": (196, 64, 3, 2), "head": (64 + 196, 3, 3, 1),
+}  # fmt: skip
+
+
+def test_published_large_variant_layer_by_layer() -> None:
+    with torch.device("meta"):
+        network = SkipAutoencoder(PUBLISHED_LARGE)
+    found = {}
+    for name in LARGE_TABLE:
+        block = network.get_submodule(name)
+        conv = block if name == "head" else block[0]
+        found[name] = (
+            conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.stride[0],
+        )  # fmt: skip
+        if name != "head":
+            assert block[2].p == 0.15
+            assert block[3].num_features == conv.out_channels
+    assert found == LARGE_TABLE
+    convolutions = sum(i * o * k * k + o for i, o, k, _ in LARGE_TABLE.values())
+    normalised = sum(o for name, (_, o, _, _) in LARGE_TABLE.items() if name != "head")
+    assert n_trainable(network) == convolutions + 2 * normalised
+    with torch.no_grad():
+        assert network(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 3, 224, 224)
 
 
 def test_convolutions_start_orthogonal_and_without_bias(network: SkipAutoencoder) -> None:

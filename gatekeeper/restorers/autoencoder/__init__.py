@@ -1,6 +1,11 @@
 """System 3: the skip autoencoder, its training and its use as a restorer."""
 
-from gatekeeper.restorers.autoencoder.network import AutoencoderConfig, SkipAutoencoder
+from gatekeeper.restorers.autoencoder.network import (
+    PUBLISHED_LARGE,
+    PUBLISHED_SMALL,
+    AutoencoderConfig,
+    SkipAutoencoder,
+)
 from gatekeeper.restorers.autoencoder.restorer import AutoencoderRestorer
 from gatekeeper.restorers.autoencoder.training import (
     AutoencoderOptions,
@@ -9,6 +14,8 @@ from gatekeeper.restorers.autoencoder.training import (
 )
 
 __all__ = [
+    "PUBLISHED_LARGE",
+    "PUBLISHED_SMALL",
     "AutoencoderConfig",
     "AutoencoderOptions",
     "AutoencoderRestorer",

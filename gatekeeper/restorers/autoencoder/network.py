@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -16,18 +16,43 @@ STRIDE = 16
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderConfig:
-    """Widths of the skip autoencoder.
+    """Widths of the skip autoencoder; the default is a quarter of the published small one.
 
     Attributes:
-        encoder: Channels of the six encoder blocks (paper, small variant: 64 64 128 128 256 512).
-        decoder: Channels of the three decoder convolutions (paper: 256 128 64).
-        dropout: Share of activations dropped in training, in [0, 1) (paper: 0.2; at a quarter of
-            its widths there is nothing to spare).
+        encoder: Channels of the six encoder blocks.
+        decoder: Channels of the three decoder convolutions.
+        dropout: Share of activations dropped in training, in [0, 1) (paper: 0.2 and 0.15; at a
+            quarter of its widths there is nothing to spare).
+        transposed: Channels of the four transposed convolutions, from the coarsest on; None takes
+            the last encoder's, then the second, third and third decoder's, as the small variant.
     """
 
     encoder: tuple[int, int, int, int, int, int] = (16, 16, 32, 32, 64, 128)
     decoder: tuple[int, int, int] = (64, 32, 16)
     dropout: float = 0.0
+    # Not in the text that identities are taken of, which was there before it; see the restorer.
+    transposed: tuple[int, int, int, int] | None = field(default=None, repr=False)
+
+    @property
+    def ups(self) -> tuple[int, int, int, int]:
+        """Channels of the transposed convolutions."""
+        if self.transposed is not None:
+            return self.transposed
+        return self.encoder[5], self.decoder[1], self.decoder[2], self.decoder[2]
+
+
+PUBLISHED_SMALL = AutoencoderConfig(
+    encoder=(64, 64, 128, 128, 256, 512), decoder=(256, 128, 64), dropout=0.2
+)
+"""The paper's small variant, 256 px: 7,963,267 numbers, moving means and variances included."""
+
+PUBLISHED_LARGE = AutoencoderConfig(
+    encoder=(196, 196, 256, 256, 256, 512),
+    decoder=(256, 256, 196),
+    dropout=0.15,
+    transposed=(512, 128, 64, 64),
+)
+"""The large variant of the paper's pipeline, 224 px."""
 
 
 def _block(conv: nn.Module, width: int, dropout: float) -> nn.Sequential:
@@ -53,8 +78,9 @@ class SkipAutoencoder(nn.Module):
     skip) and a convolution; the last convolution ends in a sigmoid.
 
     Source:
-        CNN autoencoder denoising before classification (arXiv:2404.10664), small variant, widths
-        divided by four. Deviates: sizes that are no multiple of 16 are padded by mirroring.
+        CNN autoencoder denoising before classification (arXiv:2404.10664); the default widths are
+        those of the small variant divided by four. Deviates: sizes that are no multiple of 16 are
+        padded by mirroring.
     """
 
     def __init__(self, config: AutoencoderConfig | None = None) -> None:
@@ -62,6 +88,7 @@ class SkipAutoencoder(nn.Module):
         self.config = config or AutoencoderConfig()
         e1, e2, e3, e4, e5, e6 = self.config.encoder
         d1, d2, d3 = self.config.decoder
+        u5, u3, u2, u1 = self.config.ups
         p = self.config.dropout
         self.enc1 = _down(3, e1, kernel=3, stride=1, dropout=p)
         self.enc2 = _down(e1, e2, kernel=3, stride=2, dropout=p)
@@ -69,14 +96,14 @@ class SkipAutoencoder(nn.Module):
         self.enc4 = _down(e3, e4, kernel=3, stride=1, dropout=p)
         self.enc5 = _down(e4, e5, kernel=5, stride=2, dropout=p)
         self.enc6 = _down(e5, e6, kernel=3, stride=2, dropout=p)
-        self.up5 = _up(e6, e6, dropout=p)
-        self.dec5 = _down(e6 + e5, d1, kernel=3, stride=1, dropout=p)
-        self.up3 = _up(d1, d2, dropout=p)
-        self.dec3 = _down(d2 + e3, d2, kernel=5, stride=1, dropout=p)
-        self.up2 = _up(d2, d3, dropout=p)
-        self.dec2 = _down(d3 + e2, d3, kernel=5, stride=1, dropout=p)
-        self.up1 = _up(d3, d3, dropout=p)
-        self.head = nn.Conv2d(d3 + e1, 3, 3, 1, 1)
+        self.up5 = _up(e6, u5, dropout=p)
+        self.dec5 = _down(u5 + e5, d1, kernel=3, stride=1, dropout=p)
+        self.up3 = _up(d1, u3, dropout=p)
+        self.dec3 = _down(u3 + e3, d2, kernel=5, stride=1, dropout=p)
+        self.up2 = _up(d2, u2, dropout=p)
+        self.dec2 = _down(u2 + e2, d3, kernel=5, stride=1, dropout=p)
+        self.up1 = _up(d3, u1, dropout=p)
+        self.head = nn.Conv2d(u1 + e1, 3, 3, 1, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.orthogonal_(module.weight)

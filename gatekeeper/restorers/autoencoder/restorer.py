@@ -37,7 +37,9 @@ class AutoencoderRestorer:
     @property
     def digest(self) -> str:
         """sha256 over configuration and weights."""
-        digest = hashlib.sha256(repr(self.network.config).encode())
+        config = self.network.config
+        said = "" if config.transposed is None else f" {config.transposed}"
+        digest = hashlib.sha256(f"{config!r}{said}".encode())
         for name, tensor in sorted(self.state().items()):
             digest.update(name.encode())
             digest.update(tensor.numpy().tobytes())
@@ -64,8 +66,9 @@ class AutoencoderRestorer:
         return {n: t.detach().cpu().contiguous() for n, t in self.network.state_dict().items()}
 
     def config(self) -> dict[str, Any]:
-        """The configuration, ready for JSON."""
-        return asdict(self.network.config)
+        """The configuration, ready for JSON; what is at its default None is left out."""
+        given = asdict(self.network.config)
+        return {name: value for name, value in given.items() if value is not None}
 
     @classmethod
     def from_state(
@@ -78,7 +81,11 @@ class AutoencoderRestorer:
         """
         try:
             encoder, decoder = (tuple(config[key]) for key in ("encoder", "decoder"))
-            network = SkipAutoencoder(AutoencoderConfig(encoder, decoder, config["dropout"]))
+            ups = config.get("transposed")
+            transposed = None if ups is None else tuple(ups)
+            network = SkipAutoencoder(
+                AutoencoderConfig(encoder, decoder, config["dropout"], transposed)
+            )
             network.load_state_dict(dict(state))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise BundleError(
