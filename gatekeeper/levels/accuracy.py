@@ -56,14 +56,23 @@ class FixedSet:
         return len(self.images)
 
 
-def fixed_set(data: Dataset, positions: IntArray, *, seed: int) -> FixedSet:
+def fixed_set(
+    data: Dataset, positions: IntArray, *, seed: int, n_images: int | None = None
+) -> FixedSet:
     """Some images of a data set with the seeds of their noise.
 
     Args:
         data: The data set.
         positions: Which images.
         seed: The run's seed; an image's noise derives from it and from the image's digest.
+        n_images: Draw that many of the positions, by the seed and the images' digests; None takes
+            all of them.
+
+    Raises:
+        InputError: there are fewer than ``n_images``.
     """
+    if n_images is not None:
+        positions = _drawn(data, positions, n_images, seed)
     digests = data.digests[positions]
     seeds = seeds_for(seed, digests, _PURPOSE)
     labels = np.asarray(data.labels[positions])
@@ -71,6 +80,15 @@ def fixed_set(data: Dataset, positions: IntArray, *, seed: int) -> FixedSet:
     for digest, label, own in zip(digests, labels, seeds, strict=True):
         total.update(f"{digest} {label} {own}\n".encode())
     return FixedSet(data.batch(positions), labels, seeds, total.hexdigest())
+
+
+def _drawn(data: Dataset, positions: IntArray, n_images: int, seed: int) -> IntArray:
+    if not 1 <= n_images <= len(positions):
+        raise InputError(
+            f"expected 1 to {len(positions)} images, which is what there is, got {n_images}"
+        )
+    order = np.argsort(seeds_for(seed, data.digests[positions], "levels/images"), kind="stable")
+    return np.sort(positions[order[:n_images]])
 
 
 class AccuracyOracle:

@@ -50,6 +50,17 @@ def test_an_images_noise_derives_from_the_image():
     assert one.digest == fixed_set(data, rows, seed=0).digest
 
 
+def test_a_drawn_set_depends_on_the_images_not_on_their_order():
+    data, rows = small_gate.digits(), small_gate.splits().test
+    one = fixed_set(data, rows, seed=0, n_images=100)
+    assert one.digest == fixed_set(data, rows[::-1].copy(), seed=0, n_images=100).digest
+    assert one.digest != fixed_set(data, rows, seed=1, n_images=100).digest
+    # 500 of each class lie one after the other in these data: the first hundred would be zeros.
+    assert len(set(one.labels.tolist())) == 10
+    with pytest.raises(InputError, match="1 to 600 images"):
+        fixed_set(data, rows, seed=0, n_images=601)
+
+
 def test_finished_levels_are_kept(tmp_path):
     path = tmp_path / "kept" / "levels.jsonl"
     images = a_set(50)
