@@ -185,9 +185,12 @@ def _help_harm(view: View, helped: BoolArray, harmed: BoolArray, times: IntArray
     # keeps a redraw without help or harm finite.
     above, below = times @ helped.sum(axis=0) + 0.5, times @ harmed.sum(axis=0) + 0.5
     centre = math.log((n_helped + 0.5) / (n_harmed + 0.5))
-    found = estimate(centre, np.log(above / below), lowest=-math.inf, highest=math.inf)
-    low, high = (None if end is None else math.exp(end) for end in (found.low, found.high))
-    return Estimate(value=n_helped / n_harmed, low=low, high=high)
+    logs = estimate(centre, np.log(above / below), lowest=-math.inf, highest=math.inf)
+    return Estimate(
+        value=n_helped / n_harmed,
+        low=None if logs.low is None else math.exp(logs.low),
+        high=None if logs.high is None else math.exp(logs.high),
+    )
 
 
 def clean_harm_rate(view: View) -> tuple[Estimate, int, int]:
