@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Protocol
 
@@ -16,6 +16,13 @@ from gatekeeper.restorers.autoencoder import (
     AutoencoderConfig,
     AutoencoderOptions,
     AutoencoderTraining,
+)
+from gatekeeper.restorers.noise_adaptation import (
+    DenoiserConfig,
+    NoiseAdaptationOptions,
+    NoiseAdaptationTraining,
+    autoencoder_network,
+    unet_network,
 )
 from gatekeeper.restorers.unet import UNetConfig, UNetOptions, UNetTraining
 
@@ -115,6 +122,46 @@ def _options(
         raise InputError(f"{table}: {problems}") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptedNetworks:
+    """What is adapted to a camera's noise, and what helps it.
+
+    Attributes:
+        unet: The restorer's widths, where it is a U-Net; that is the default.
+        autoencoder: The restorer's widths, where it is a skip autoencoder.
+        denoiser: Size of the diffusion network, which is dropped afterwards.
+
+    Raises:
+        InputError: both restorers are given.
+    """
+
+    unet: UNetConfig | None = None
+    autoencoder: AutoencoderConfig | None = None
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse two restorers."""
+        if self.unet is not None and self.autoencoder is not None:
+            raise InputError("expected one restorer, got unet and autoencoder: leave one out")
+
+
+def _adapted(
+    network: AdaptedNetworks, objective: NoiseAdaptationOptions, frozen: Frozen
+) -> RestorerTraining:
+    restorer = (
+        unet_network(network.unet)
+        if network.autoencoder is None
+        else autoencoder_network(network.autoencoder)
+    )
+    return NoiseAdaptationTraining(
+        objective,
+        restorer=restorer,
+        denoiser=network.denoiser,
+        seed=frozen.seed,
+        device=frozen.device,
+    )
+
+
 METHODS: dict[str, Method] = {
     "autoencoder": Method(
         network=AutoencoderConfig,
@@ -126,6 +173,12 @@ METHODS: dict[str, Method] = {
             seed=frozen.seed,
             device=frozen.device,
         ),
+    ),
+    "noise_adaptation": Method(
+        network=AdaptedNetworks,
+        objective=NoiseAdaptationOptions,
+        build=_adapted,
+        unlabelled=True,
     ),
     "unet": Method(
         network=UNetConfig,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.classifiers import load_safetensors, save_safetensors
-from gatekeeper.errors import BundleError, DataError, InputError
+from gatekeeper.errors import BundleError, DataError
 from gatekeeper.metrics import exact_proportion_interval
 from gatekeeper.protocols import WeightedRestorer
 from gatekeeper.restorers import rebuilt_restorer
@@ -19,6 +18,7 @@ from gatekeeper.training.judgement import CLEAN, Judgement, psnr_said
 from gatekeeper.training.record import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
 from gatekeeper.training.restorer_data import ImagesUsed
 from gatekeeper.training.restorer_recipe import CorruptionDraw, RestorerRecipe
+from gatekeeper.training.toml_text import toml_value, with_none, without_none
 
 RECIPE_FILE = "recipe.toml"
 
@@ -82,28 +82,14 @@ def write_restorer_record(trained: TrainedRestorer, folder: Path) -> None:
         facts["unlabelled_digest"] = images.unlabelled_digest
     if trained.classifier is not None:
         facts["classifier"], facts["classifier_digest"] = trained.classifier
+    config, absent = without_none(trained.restorer.config())
+    if absent:
+        facts["config_none"] = absent
     lines = [f"{key} = {toml_value(value)}" for key, value in facts.items()]
     lines += ["", "[config]"]
-    lines += [f"{key} = {toml_value(value)}" for key, value in trained.restorer.config().items()]
+    lines += [f"{key} = {toml_value(value)}" for key, value in config.items()]
     (folder / MODEL_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / CARD_FILE).write_text(_card(trained), encoding="utf-8")
-
-
-def toml_value(value: object) -> str:
-    """A JSON-ready value in TOML's words.
-
-    Raises:
-        InputError: it is None, which TOML cannot say.
-    """
-    if value is None:
-        raise InputError("expected a value that TOML can say, got None: leave the key out")
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items())
-        return f"{{{inside}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(toml_value(item) for item in value)}]"
-    # JSON's strings, numbers and truth values are TOML's, too.
-    return json.dumps(value, ensure_ascii=False)
 
 
 def restorer_of_record(folder: Path, *, device: str | None = None) -> WeightedRestorer:
@@ -120,7 +106,8 @@ def restorer_of_record(folder: Path, *, device: str | None = None) -> WeightedRe
     record = read_restorer_record(folder)
     state = load_safetensors(folder / WEIGHTS_FILE)
     method = str(record.get("restorer", record["method"]))
-    restorer = rebuilt_restorer(method, state, record["config"], device=device)
+    config = with_none(record["config"], record.get("config_none", []))
+    restorer = rebuilt_restorer(method, state, config, device=device)
     if restorer.digest != record["digest"]:
         raise BundleError(
             f"expected in {folder} the weights that its record speaks about, got others (digest "

@@ -23,8 +23,11 @@ class Plan:
 NOTHING = Frozen(recognise=None, features=None, seed=0, device="cpu")
 SMALL = {
     "autoencoder": {"encoder": [4, 4, 4, 4, 4, 4], "decoder": [4, 4, 4]},
+    "noise_adaptation": {
+        "unet": {"widths": [4, 4]}, "denoiser": {"width": 4, "multipliers": [1], "groups": 2},
+    },
     "unet": {"widths": [4, 4]},
-}
+}  # fmt: skip
 
 
 def test_the_schedule_reaches_the_objective() -> None:
@@ -80,6 +83,17 @@ def test_a_networks_options_are_checked_by_the_network() -> None:
         method("unet").network_options({"widths": []})
     with pytest.raises(InputError, match="there is widths"):
         method("unet").network_options({"colour": 3})
+
+
+def test_either_network_can_be_adapted_to_a_camera() -> None:
+    chosen = METHODS["noise_adaptation"]
+    both = {"unet": {"widths": [4, 4]}, "autoencoder": SMALL["autoencoder"]}
+    with pytest.raises(InputError, match="expected one restorer, got unet and autoencoder"):
+        chosen.network_options(both)
+    objective = chosen.objective_options({"negatives": False}, Plan())
+    other = {"autoencoder": SMALL["autoencoder"], "denoiser": SMALL["noise_adaptation"]["denoiser"]}
+    training = chosen.build(chosen.network_options(other), objective, NOTHING)
+    assert training.export().name == "autoencoder"
 
 
 def test_an_unknown_method_names_its_neighbours() -> None:

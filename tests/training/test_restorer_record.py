@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gatekeeper.classifiers import load_safetensors, save_safetensors
-from gatekeeper.errors import BundleError, DataError, InputError
+from gatekeeper.errors import BundleError, DataError
 from gatekeeper.paths import shipped
 from gatekeeper.restorers import AutoencoderRestorer
 from gatekeeper.restorers.autoencoder import AutoencoderConfig, SkipAutoencoder
@@ -19,7 +19,7 @@ from gatekeeper.training import TrainedRestorer, restorer_of_record, write_resto
 from gatekeeper.training.judgement import Judgement
 from gatekeeper.training.restorer_data import ImagesUsed
 from gatekeeper.training.restorer_recipe import RestorerRecipe
-from gatekeeper.training.restorer_record import known_failures, toml_value
+from gatekeeper.training.restorer_record import known_failures
 
 USED = ImagesUsed(
     name="digits", licence="CC BY", train_digest="ab" * 32, n_train=1234,
@@ -94,21 +94,6 @@ def test_failures_are_named(trained) -> None:
         "`gaussian`: no closer to the clean image than before.",
         "Trained for gaussian, impulse on digits; nothing is claimed for others.",
     ]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        3, 0.25, 1e-9, True, 'a "quoted" ü', [1, [2.5, "x"]], {"a": 1, "b-c": {"d": [1]}}, [], {},
-    ],
-)  # fmt: skip
-def test_toml_reads_back_what_was_written(value: object) -> None:
-    assert tomllib.loads(f"key = {toml_value(value)}")["key"] == value
-
-
-def test_toml_cannot_say_none() -> None:
-    with pytest.raises(InputError, match="got None"):
-        toml_value({"a": None})
 
 
 def test_other_weights_than_the_records_are_refused(trained, tmp_path: Path) -> None:

@@ -88,13 +88,17 @@ def test_the_record_rebuilds_the_restorer_that_was_trained(tmp_path: Path) -> No
     assert judged["clean"].right_before == right_of_validation()
 
 
-@pytest.mark.parametrize("method", ["autoencoder", "unet"])
+@pytest.mark.parametrize("method", ["autoencoder", "noise_adaptation", "unet"])
 def test_a_training_that_was_cut_short_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch, method: str
 ) -> None:
     changes: dict = {"method": method, "classifier": with_classifier()}
     if method == "unet":
         changes |= {"network": {"widths": [4, 8]}, "objective": {"recognition_weight": 0.1}}
+    if method == "noise_adaptation":
+        denoiser = {"width": 4, "multipliers": [1, 2], "groups": 2, "dropout": 0.2}
+        changes |= {"network": {"unet": {"widths": [4, 8]}, "denoiser": denoiser}}
+        changes |= {"unlabelled": [{"name": "camera"}], "classifier": None}
     followed = recipe(**changes)
     whole = run_restorer_training(followed, out=tmp_path / "whole", work=tmp_path / "a")
     step = running.Batches.step
@@ -167,6 +171,30 @@ def test_a_folder_of_clean_images_takes_the_place_of_the_data(tmp_path: Path, ph
     assert all(one.right_after is None for one in trained.judgements)
     card = (tmp_path / "out" / "CARD.md").read_text(encoding="utf-8")
     assert "recipe.toml --clean DIR`" in card
+
+
+def test_a_camera_is_learned_from_noisy_images_alone(tmp_path: Path, photos) -> None:
+    noisy = tmp_path / "cam"
+    shutil.copytree(photos, noisy)
+    followed = recipe(
+        method="noise_adaptation",
+        network={
+            "unet": {"widths": [4, 4]}, "denoiser": {"width": 4, "multipliers": [1], "groups": 2},
+        },
+        data=None,
+        training={**BODY["training"], "steps": 2, "crop_px": 24},
+    )  # fmt: skip
+    trained = run_restorer_training(
+        followed, out=tmp_path / "out", work=tmp_path / "work", clean=photos, noisy=noisy
+    )
+    assert (trained.images.n_unlabelled, trained.images.unlabelled) == (4, "the folder cam")
+    rebuilt = restorer_of_record(tmp_path / "out", device="cpu")
+    assert rebuilt.name == "unet"
+    assert rebuilt.digest == trained.restorer.digest
+    assert not any("denoiser" in name for name in rebuilt.state())
+    card = (tmp_path / "out" / "CARD.md").read_text(encoding="utf-8")
+    assert "A restorer of the method `noise_adaptation`" in card
+    assert "--clean DIR --noisy DIR`" in card
 
 
 def test_the_same_folder_elsewhere_gives_the_same_restorer(tmp_path: Path, photos) -> None:
