@@ -32,13 +32,13 @@ TRUST = 0.8
 class LearnedPredictor:
     """Log-odds that the answer is right, from logits, features, signals and probes.
 
-    A small ensemble of perceptrons corrects the classifier's own log-probabilities; where it has
-    learned nothing it leaves them as they are. Its log-odds count by ``trust``, the classifier's
-    own by the rest: corrections are noisy where there is little to correct, on clean images above
-    all. A look that is unlike all that were fitted loses
-    half a unit of log-odds for every ordinary distance beyond the ordinary (see
-    :class:`~gatekeeper.reliability.familiarity.Familiarity`): what nothing is known about is not
-    trusted. For looks at restored images the first look is part of the input.
+    A small ensemble of perceptrons corrects the classifier's own log-probabilities, averaged over
+    the image and its views where there are probes; where it has learned nothing it leaves them as
+    they are. Its log-odds count by ``trust``, the uncorrected ones by the rest: corrections are
+    noisy where there is little to correct, on clean images above all. A look that is unlike all
+    that were fitted loses half a unit of log-odds for every ordinary distance beyond the ordinary
+    (see :class:`~gatekeeper.reliability.familiarity.Familiarity`): what nothing is known about is
+    not trusted. For looks at restored images the first look is part of the input.
 
     Args:
         options: Widths and fitting schedule of the perceptrons.
@@ -74,7 +74,7 @@ class LearnedPredictor:
             labels,
             n_classes=evidence.logits.shape[1],
             seed=self.seed,
-            base=log_softmax(evidence.logits),
+            base=_uncorrected(evidence.logits, evidence.probes),
         )
         self.familiarity_ = Familiarity(seed=self.seed).fit(_scalars(evidence))
         return self
@@ -94,9 +94,9 @@ class LearnedPredictor:
             NotFittedError: before ``fit``.
         """
         mlp, familiarity = self._fitted()
-        own = log_softmax(evidence.logits.astype(np.float64))
-        learned = _log_odds(mlp.log_probabilities(_inputs(evidence), base=own), evidence.labels)
-        unlearned = _log_odds(own, evidence.labels)
+        base = _uncorrected(evidence.logits.astype(np.float64), evidence.probes)
+        learned = _log_odds(mlp.log_probabilities(_inputs(evidence), base=base), evidence.labels)
+        unlearned = _log_odds(base, evidence.labels)
         discount = _DISCOUNT * familiarity.excess(_scalars(evidence))
         return [trust * learned + (1.0 - trust) * unlearned - discount for trust in trusts]
 
@@ -127,6 +127,24 @@ def _log_odds(log_p: FloatArray, answers: IntArray) -> FloatArray:
     """Log-odds of each row's answer, shape (B,), from log-probabilities (B, K)."""
     answered = log_p[np.arange(len(answers)), answers]
     return np.asarray(answered - np.log1p(-np.minimum(np.exp(answered), _CERTAIN)))
+
+
+def _uncorrected(logits: FloatArray, probes: FloatArray) -> FloatArray:
+    """Log-probabilities that the correction starts from, shape (B, K).
+
+    The normalised geometric mean over the image and its views: a correction that starts from the
+    first look alone leaves much of what the views know unused.
+    """
+    own = log_softmax(logits)
+    n_views, rest = divmod(probes.shape[1], own.shape[1])
+    if rest:
+        raise InputError(
+            f"expected {own.shape[1]} probes per view, one per class, got {probes.shape[1]} in all"
+        )
+    if not n_views:
+        return own
+    views = np.maximum(probes, _FLOOR).reshape(len(own), n_views, own.shape[1])
+    return log_softmax((np.maximum(own, _FLOOR) + views.sum(axis=1)) / (1 + n_views))
 
 
 def _scalars(evidence: Evidence) -> FloatArray:

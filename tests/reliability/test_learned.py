@@ -160,6 +160,32 @@ def test_trust_mixes_the_learned_log_odds_with_those_of_the_classifier() -> None
         LearnedPredictor(trust=0)
 
 
+def test_without_corrections_the_views_count_like_the_first_look() -> None:
+    """By hand: the normalised geometric mean over the image and its view."""
+    rng = np.random.default_rng(0)
+    evidence, labels = looks(400)
+    evidence = replace(evidence, probes=log_softmax(rng.normal(size=(400, 5)).astype(np.float32)))
+    half, whole = (
+        LearnedPredictor(FAST, trust=trust).fit(evidence, labels).score(evidence)
+        for trust in (0.5, 1)
+    )
+    p = np.exp(log_softmax(evidence.logits.astype(np.float64)))
+    mean = np.sqrt(p * np.exp(evidence.probes.astype(np.float64)))
+    mean /= mean.sum(axis=1, keepdims=True)
+    answered = mean[np.arange(400), evidence.labels]
+    excess = Familiarity(seed=0).fit(evidence.signals[:, :N_SCALARS])
+    discount = 0.5 * excess.excess(evidence.signals[:, :N_SCALARS])
+    np.testing.assert_allclose(
+        2 * half - whole + discount, np.log(answered / (1 - answered)), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_probes_that_are_no_views_of_all_classes_are_refused() -> None:
+    evidence, labels = looks(100)
+    with pytest.raises(InputError, match="expected 5 probes per view, one per class, got 7"):
+        LearnedPredictor(FAST).fit(replace(evidence, probes=np.zeros((100, 7))), labels)
+
+
 def test_a_predictor_is_rebuilt_from_its_name_and_arrays() -> None:
     evidence, labels = looks(300)
     fitted = predictor("mahalanobis").fit(evidence, labels)
