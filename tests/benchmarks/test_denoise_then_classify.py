@@ -1,0 +1,219 @@
+"""Denoising before classification: paired numbers by hand, and arms that see what they should."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import denoise_arms, denoise_then_classify
+from benchmarks.denoise_arms import ARMS, Arms, Budget, drawn_noise, fit, noisy, normalised
+from benchmarks.denoise_networks import NETWORKS, vgg_like
+from benchmarks.denoise_then_classify import gain_figure, paired, rows_of
+from benchmarks.kept import Store
+from gatekeeper.errors import InputError
+from gatekeeper.images import Dataset, Splits
+from gatekeeper.progress import Silent
+from gatekeeper.restorers import Identity
+from tests import small_gate
+
+TINY = Budget(
+    sizes={**small_gate.SIZES, "train": 60, "test": 40},
+    base_epochs=1,
+    tuning_epochs=1,
+    denoiser_steps=1,
+    batch_size=20,
+)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return replace(small_gate.digits().resized((16, 16)), name="tiny")
+
+
+@pytest.fixture(scope="module")
+def splits(data: Dataset) -> Splits:
+    from gatekeeper.images import make_splits
+
+    return make_splits(
+        data.labels, data.digests, test_index=data.test_index, sizes=TINY.sizes, seed=0
+    )
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(n_classes: int, seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return vgg_like(n_classes, widths=(4, 4))
+
+    for module in (denoise_arms, denoise_then_classify):
+        monkeypatch.setattr(module, "NETWORKS", {"vgg_like": plain})
+
+
+def test_paired_by_hand() -> None:
+    before = np.array([True] * 5 + [False] * 15)
+    after = before.copy()
+    after[0], after[5:13] = False, True  # one harmed, eight helped
+    found = paired(before, after)
+    assert (found.helped, found.harmed) == (8, 1)
+    assert found.value == pytest.approx(7 / 20)
+    assert found.p_value == pytest.approx(2 * (9 + 1) / 2**9)
+    # Normal approximation: variance (p + q - (p - q)²) / n with p = 8/20, q = 1/20
+    deviation = np.sqrt((9 / 20 - (7 / 20) ** 2) / 20)
+    assert found.low == pytest.approx(7 / 20 - 1.96 * deviation, abs=0.03)
+    assert found.high == pytest.approx(7 / 20 + 1.96 * deviation, abs=0.03)
+
+
+def test_no_change_is_no_gain_and_no_evidence() -> None:
+    same = np.array([True, False, True])
+    found = paired(same, same)
+    assert (found.value, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_answers_to_other_images_are_refused() -> None:
+    for after in (np.ones(2, dtype=bool), np.ones(0, dtype=bool)):
+        with pytest.raises(InputError, match="answers to the same images"):
+            paired(np.ones(len(after) and 3, dtype=bool), after)
+
+
+def test_the_plain_network_is_plain() -> None:
+    network = vgg_like(10, widths=(4, 6))
+    kinds = [type(layer).__name__ for layer in network]
+    pair = ["Conv2d", "BatchNorm2d", "ReLU"] * 2
+    assert kinds == [*pair, "MaxPool2d", *pair, "AdaptiveAvgPool2d", "Flatten", "Linear"]
+    convolutions = 9 * (3 * 4 + 4 * 4 + 4 * 6 + 6 * 6)
+    expected = convolutions + 2 * (4 + 4 + 6 + 6) + 6 * 10 + 10
+    assert sum(p.numel() for p in network.parameters()) == expected
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("size", [16, 28, 32])
+def test_every_network_takes_small_images_and_is_the_same_for_a_seed(name: str, size: int) -> None:
+    network = NETWORKS[name](10, 5).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, size, size)).shape == (1, 10)
+    again = NETWORKS[name](10, 5).state_dict()
+    assert all(torch.equal(t, again[key]) for key, t in network.state_dict().items())
+
+
+def test_labels_stay_with_their_images_whatever_the_order() -> None:
+    """The study behind this benchmark lost them: its loader shuffled, its labels did not."""
+    labels = np.random.default_rng(0).integers(0, 2, 200)
+    seen: list[int] = []
+
+    def images(epoch: int, rows: np.ndarray) -> torch.Tensor:
+        seen.extend(rows.tolist())
+        return torch.from_numpy(labels[rows]).float().reshape(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    fit(
+        network, images, labels, epochs=3, batch_size=10, peak=0.05, seed=1,
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    assert sorted(seen) == sorted([*range(200)] * 3)
+    assert seen[:200] != list(range(200))
+    with torch.inference_mode():
+        answers = network(normalised(images(0, np.arange(200)))).argmax(dim=1).numpy()
+    assert np.array_equal(answers, labels)
+
+
+def test_noise_has_the_declared_strength() -> None:
+    grey, seeds = torch.full((300, 3, 16, 16), 0.5), np.arange(300)
+    sigma = noisy(grey, seeds)[:, 0].flatten(1).std(dim=1)
+    assert float(sigma.mean()) == pytest.approx(0.2, abs=0.005)
+    drawn = drawn_noise(grey, seeds)[:, 0].flatten(1).std(dim=1)
+    assert 0.04 < float(drawn.min()) < 0.08
+    assert 0.26 < float(drawn.max()) < 0.33
+
+
+def arms(data: Dataset, splits: Splits, folder: Path, seed: int = 0) -> Arms:
+    return Arms(data, splits, TINY, seed=seed, store=Store(folder), progress=Silent())
+
+
+def test_the_noise_that_judges_is_one_and_the_noise_that_trains_is_many(
+    data, splits, tmp_path
+) -> None:
+    one, other = arms(data, splits, tmp_path), arms(data, splits, tmp_path, seed=1)
+    rows = splits.test[:5]
+    judged = [a.shown("noisy", rows, "test", 0) for a in (one, other)]
+    assert torch.equal(*judged)
+    trained = [a.shown("noisy", rows, "base 0", a.seed) for a in (one, other)]
+    assert not torch.equal(*trained)
+    single = one.shown("noisy", rows[3:4], "test", 0)
+    assert torch.equal(single[0], judged[0][3])
+
+
+def test_denoiser_and_classifiers_see_train_only(data, splits, tmp_path, tiny_networks) -> None:
+    class Recording(Dataset):
+        def batch(self, indices):
+            self.__dict__.setdefault("read", set()).update(np.asarray(indices).tolist())
+            return super().batch(indices)
+
+    watched = Recording(
+        **{name: getattr(data, name) for name in data.__dataclass_fields__}
+    )  # the same images
+    some = arms(watched, splits, tmp_path)
+    _ = some.denoiser
+    for arm in ARMS:
+        some._tuned("vgg_like", arm)
+    assert watched.read <= set(splits.train.tolist())
+
+
+def test_what_is_kept_is_not_trained_again(
+    data, splits, tmp_path, monkeypatch, tiny_networks
+) -> None:
+    first = arms(data, splits, tmp_path).answers("vgg_like", "denoised")
+    monkeypatch.setattr(denoise_arms, "fit", None)
+    monkeypatch.setattr(denoise_arms, "train_autoencoder", None)
+    again = arms(data, splits, tmp_path).answers("vgg_like", "denoised")
+    assert again.keys() == first.keys() == {*ARMS, "denoised clean"}
+    for condition, labels in first.items():
+        assert np.array_equal(labels, again[condition])
+        assert len(labels) == 40
+
+
+def test_a_denoiser_that_does_nothing_gains_nothing(data, splits, tmp_path, tiny_networks) -> None:
+    idle = arms(data, splits, tmp_path)
+    idle.__dict__["denoiser"] = Identity()
+    rows = list(rows_of(idle))
+    assert [row["trained_on"] for row in rows] == list(ARMS)
+    for row in rows:
+        assert (row["gain"], row["helped"], row["harmed"], row["mcnemar_p"]) == (0.0, 0, 0, 1.0)
+        assert row["accuracy_denoised"] == row["accuracy_noisy"]
+        assert row["accuracy_denoised_clean"] == row["accuracy_clean"]
+
+
+def test_the_figure_is_the_mean_over_seeds_of_the_frozen_plain_classifier() -> None:
+    def row(seed: int, gain: float, **changes: object) -> dict:
+        facts = {
+            "method": "vgg_like", "trained_on": "clean", "data": "cifar10", "n": 5000, "seed": seed,
+            "gain": gain, "gain_interval": [gain - 0.02, gain + 0.04], "mcnemar_p": 0.001 * seed,
+        }  # fmt: skip
+        return {**facts, **changes}
+
+    rows = [row(1, 0.1), row(2, 0.3), row(1, 0.9, trained_on="noisy"), row(1, 0.9, method="r")]
+    figure = gain_figure(rows)
+    assert (figure.value, figure.low, figure.high) == pytest.approx((0.2, 0.18, 0.24))
+    assert figure.holds
+    assert "exact McNemar p 0.001, 0.002 (seeds 1, 2)" in figure.note
+    assert not gain_figure([row(1, 0.01)]).holds  # no gain is a result, too
+
+
+def test_a_quick_run_writes_elsewhere(tmp_path, monkeypatch, tiny_networks) -> None:
+    monkeypatch.setattr(denoise_then_classify, "QUICK", TINY)
+    monkeypatch.chdir(tmp_path)
+    denoise_then_classify.main(["--quick", "--work", str(tmp_path / "kept")])
+    written = tmp_path / "runs" / "benchmarks" / "denoise_then_classify.json"
+    body = json.loads(written.read_text(encoding="utf-8"))
+    assert body["command"] == "python -m benchmarks.denoise_then_classify --quick --seeds 0"
+    assert [figure["name"] for figure in body["figures"]] == ["accuracy_gain_vgg_like"]
+    assert len(body["table"]) == 3
+    with pytest.raises(SystemExit):
+        denoise_then_classify.main([])
