@@ -1,0 +1,146 @@
+"""One batch through one stage: each image gets an answer, an error, or a restoration to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gatekeeper.decision import Decision
+from gatekeeper.engine.answers import EngineAnswer, FailurePolicy, failed
+from gatekeeper.engine.gears import Gear
+from gatekeeper.engine.isolation import Isolated, run_isolated
+from gatekeeper.engine.problems import StageError
+from gatekeeper.engine.stages import Doubted, Judged, Stages
+from gatekeeper.engine.turns import Stage
+
+TellFailure = Callable[[Stage, Exception], None]
+
+QUEUE_FULL = "restore_queue_full"
+"""Flag of an answer that went without restoration because too many images wait for theirs."""
+
+
+def is_exhausted(error: Exception) -> bool:
+    """Whether memory ran out: a smaller batch may pass."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
+def is_fatal(error: Exception) -> bool:
+    """Whether the device cannot be used any more: only a new start helps."""
+    return isinstance(error, torch.AcceleratorError)
+
+
+def decide_batch(
+    stages: Stages,
+    images: Sequence[Tensor],
+    gear: Gear,
+    policy: FailurePolicy,
+    tell_failure: TellFailure,
+) -> tuple[list[EngineAnswer | StageError | Doubted], int | None]:
+    """First looks.
+
+    Args:
+        stages: Compute.
+        images: Of one shape (3, H, W), at least one.
+        gear: Of the moment; what it does not restore is answered at once.
+        policy: For images on which the stage failed.
+        tell_failure: Is told of each such image.
+
+    Returns:
+        One result per image, and the largest batch that fitted into memory where one did not.
+    """
+
+    def first(part: Sequence[Tensor]) -> Sequence[Judged | Doubted | Exception]:
+        return stages.first(torch.stack(list(part)))
+
+    done: Isolated[Judged | Doubted] = run_isolated(
+        first,
+        images,
+        is_exhausted=is_exhausted,
+        is_fatal=is_fatal,
+    )
+    results: list[EngineAnswer | StageError | Doubted] = []
+    for image, result in zip(images, done.results, strict=True):
+        if isinstance(result, Exception):
+            tell_failure(Stage.DECIDE, result)
+            label = _label(stages, image) if policy is FailurePolicy.PASS_FLAGGED else None
+            results.append(failed(policy, Stage.DECIDE, error=result, label=label, gear=gear.name))
+        elif isinstance(result, Judged):
+            results.append(settled(result, gear))
+        elif gear.restores(result.draw):
+            results.append(result)
+        else:
+            results.append(settled(result.unrestored, gear, f"gear_{gear.name}"))
+    return results, done.batch
+
+
+def restore_batch(
+    stages: Stages,
+    doubted: Sequence[Doubted],
+    gears: Sequence[Gear],
+    policy: FailurePolicy,
+    tell_failure: TellFailure,
+) -> tuple[list[EngineAnswer | StageError], int | None]:
+    """Restorations and second looks.
+
+    Args:
+        stages: Compute.
+        doubted: Of one shape, at least one.
+        gears: The gear of each, as it was at the first look.
+        policy: For images on which the stage failed. Abstaining keeps the first look's decision,
+            flagged: that is an abstention.
+        tell_failure: Is told of each such image.
+
+    Returns:
+        One result per image, and the largest batch that fitted into memory where one did not.
+    """
+    done = run_isolated(stages.second, doubted, is_exhausted=is_exhausted, is_fatal=is_fatal)
+    results: list[EngineAnswer | StageError] = []
+    for each, gear, result in zip(doubted, gears, done.results, strict=True):
+        if not isinstance(result, Exception):
+            results.append(settled(result, gear))
+            continue
+        tell_failure(Stage.RESTORE, result)
+        results.append(unrestored(each, gear, policy, result))
+    return results, done.batch
+
+
+def unrestored(
+    doubted: Doubted, gear: Gear, policy: FailurePolicy, error: Exception
+) -> EngineAnswer | StageError:
+    """What is answered for an image whose restoration failed."""
+    if policy is FailurePolicy.ABSTAIN:
+        return settled(doubted.unrestored, gear, f"{Stage.RESTORE}_failed")
+    label = doubted.unrestored.decision.attempts[0].label
+    return failed(policy, Stage.RESTORE, error=error, label=label, gear=gear.name)
+
+
+def settled(judged: Judged, gear: Gear, *degraded: str) -> EngineAnswer:
+    """The answer of a decision.
+
+    Only the full gear with nothing degraded is the policy that was certified; every other variant
+    carries its gear in the policy's name and no certificate.
+    """
+    decision: Decision = judged.decision
+    if not gear.is_full or degraded:
+        variant = gear.name if not degraded else degraded[0]
+        decision = replace(decision, policy=f"{decision.policy}@{variant}", certified=False)
+    return EngineAnswer(
+        outcome=decision,
+        gear=gear.name,
+        degraded=degraded,
+        probabilities=judged.probabilities,
+    )
+
+
+def _label(stages: Stages, image: Tensor) -> int | None:
+    """The classifier's own answer; None where not even that can be had."""
+    try:
+        [label] = stages.labels(image[None])
+    except Exception as error:
+        if is_fatal(error):
+            raise
+        return None
+    return label
