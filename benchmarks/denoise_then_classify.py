@@ -47,10 +47,10 @@ TARGET = Target(
 """What was written down before anything was measured."""
 
 FULL = Budget(
-    sizes={"train": 10_000, "validation": 10, "fit": 10, "calibrate": 10, "certify": 10},
-    base_epochs=10,
+    sizes={"train": 8_000, "validation": 10, "fit": 10, "calibrate": 10, "certify": 10},
+    base_epochs=8,
     tuning_epochs=2,
-    denoiser_steps=1_500,
+    denoiser_steps=1_000,
 )
 QUICK = Budget(
     sizes={

@@ -17,6 +17,7 @@ from gatekeeper.restorers.autoencoder import AutoencoderRestorer
 from gatekeeper.restorers.exposure import Exposure
 from gatekeeper.restorers.identity import Identity
 from gatekeeper.restorers.median import TripleMedian
+from gatekeeper.restorers.resshift import ResShiftRestorer
 from gatekeeper.restorers.unet import UNetRestorer
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "AutoencoderRestorer",
     "Exposure",
     "Identity",
+    "ResShiftRestorer",
     "TripleMedian",
     "UNetRestorer",
     "rebuilt_restorer",
@@ -38,6 +40,7 @@ RESTORERS: dict[str, type[Restorer]] = {
     "exposure": Exposure,
     "identity": Identity,
     "median": TripleMedian,
+    "resshift": ResShiftRestorer,
     "unet": UNetRestorer,
 }
 

@@ -24,6 +24,7 @@ from gatekeeper.restorers.noise_adaptation import (
     autoencoder_network,
     unet_network,
 )
+from gatekeeper.restorers.resshift import ResShiftConfig, ResShiftOptions, ResShiftTraining
 from gatekeeper.restorers.unet import UNetConfig, UNetOptions, UNetTraining
 
 OfImages = Callable[[Tensor], Tensor]
@@ -77,12 +78,15 @@ class Method:
         objective: Dataclass of the objective's options, among them those of the schedule.
         build: Both and what is frozen -> a training at its first step.
         unlabelled: Whether it learns from noisy images without a clean version.
+        steps_before: Both -> steps that come before those of the schedule, such as those in which
+            an autoencoder learns the latents.
     """
 
     network: type[Any]
     objective: type[Any]
     build: Callable[[Any, Any, Frozen], RestorerTraining]
     unlabelled: bool = False
+    steps_before: Callable[[Any, Any], int] = lambda network, objective: 0
 
     def network_options(self, given: Mapping[str, Any]) -> Any:  # noqa: ANN401  # the method's own
         """The network's options from a recipe's table.
@@ -179,6 +183,20 @@ METHODS: dict[str, Method] = {
         objective=NoiseAdaptationOptions,
         build=_adapted,
         unlabelled=True,
+    ),
+    "resshift": Method(
+        network=ResShiftConfig,
+        objective=ResShiftOptions,
+        build=lambda network, objective, frozen: ResShiftTraining(
+            network,
+            objective,
+            features=frozen.features,
+            seed=frozen.seed,
+            device=frozen.device,
+        ),
+        steps_before=lambda network, objective: (
+            0 if network.autoencoder is None else objective.autoencoder_steps
+        ),
     ),
     "unet": Method(
         network=UNetConfig,

@@ -113,9 +113,14 @@ def train_restorer(
     The levels are drawn continuously between none and a little above severity 5.
 
     Raises:
-        RecipeError: no corruption is routed to the autoencoder.
+        RecipeError: no corruption is routed to the autoencoder, or a record has it.
     """
     options = recipe.restorers
+    if AutoencoderRestorer.name in options.records:
+        raise RecipeError(
+            "the recipe takes the autoencoder from a record: read it with restorers_of, which "
+            "trains nothing then"
+        )
     names = sorted(n for n, r in options.restorer_of.items() if r == AutoencoderRestorer.name)
     if not names:
         raise RecipeError("no corruption is routed to the autoencoder: set its steps to 0")

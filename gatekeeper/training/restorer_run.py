@@ -89,9 +89,10 @@ def run_restorer_training(
             f"The weights take {n_bytes / 1e6:.0f} MB: more than the "
             f"{SHIPPED_BYTES / 1e6:.0f} MB of a record that ships."
         )
-    bars.start(f"train: {recipe.id}", recipe.training.steps)
+    todo = range(done, total_steps(recipe))
+    bars.start(f"train: {recipe.id}", todo.stop)
     bars.advance(done)
-    _follow(training, batches, checkpoint, recipe, done, bars, announce)
+    _follow(training, batches, checkpoint, recipe, todo, bars, announce)
     restorer = training.export()
     trained = TrainedRestorer(
         recipe=recipe,
@@ -114,18 +115,25 @@ def run_restorer_training(
     return trained
 
 
+def total_steps(recipe: RestorerRecipe) -> int:
+    """Steps of the schedule, and those that the method needs before them."""
+    chosen = method(recipe.method)
+    network = chosen.network_options(recipe.network)
+    objective = chosen.objective_options(recipe.objective, recipe.training)
+    return recipe.training.steps + chosen.steps_before(network, objective)
+
+
 def _follow(
     training: RestorerTraining,
     batches: Batches,
     checkpoint: Checkpoint,
     recipe: RestorerRecipe,
-    done: int,
+    todo: range,
     bars: Progress,
     announce: Announce,
 ) -> None:
-    """All steps from ``done`` on; states are kept on the way."""
-    schedule = recipe.training
-    for step in range(done, schedule.steps):
+    """All steps that are left; states are kept on the way."""
+    for step in todo:
         batch = batches.step(step)
         try:
             # Whatever a method draws from torch's own generator follows from the step alone.
@@ -137,7 +145,7 @@ def _follow(
         except TrainingError as error:
             raise TrainingError(f"step {step + 1}: {error}; {checkpoint.said()}") from error
         bars.advance(1)
-        if (step + 1) % schedule.checkpoint_every == 0 or step + 1 == schedule.steps:
+        if (step + 1) % recipe.training.checkpoint_every == 0 or step + 1 == todo.stop:
             checkpoint.save(training, step + 1)
             announce(f"step {step + 1:,}: loss {loss:.5f}")
 

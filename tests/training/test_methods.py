@@ -26,6 +26,7 @@ SMALL = {
     "noise_adaptation": {
         "unet": {"widths": [4, 4]}, "denoiser": {"width": 4, "multipliers": [1], "groups": 2},
     },
+    "resshift": {"network": {"width": 8, "swin_width": 16}},
     "unet": {"widths": [4, 4]},
 }  # fmt: skip
 
@@ -83,6 +84,22 @@ def test_a_networks_options_are_checked_by_the_network() -> None:
         method("unet").network_options({"widths": []})
     with pytest.raises(InputError, match="there is widths"):
         method("unet").network_options({"colour": 3})
+
+
+def test_latents_are_learned_in_steps_of_their_own() -> None:
+    chosen = METHODS["resshift"]
+    objective = chosen.objective_options({"autoencoder_steps": 11}, Plan())
+    pixels, latents = (
+        chosen.network_options({**SMALL["resshift"], **more})
+        for more in ({}, {"autoencoder": {"width": 8}})
+    )
+    assert chosen.steps_before(pixels, objective) == 0
+    assert chosen.steps_before(latents, objective) == 11
+    assert METHODS["unet"].steps_before(None, None) == 0
+
+
+def test_every_method_is_tried_here() -> None:
+    assert SMALL.keys() == METHODS.keys()
 
 
 def test_either_network_can_be_adapted_to_a_camera() -> None:

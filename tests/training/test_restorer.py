@@ -72,6 +72,18 @@ def test_without_a_corruption_there_is_nothing_to_train(data) -> None:
         train_restorer(data, small_gate.splits(), small_gate.classifier(), small_gate.recipe())
 
 
+def test_an_autoencoder_of_a_record_is_not_trained_by_mistake(data) -> None:
+    body = {
+        **small_gate.RECIPE,
+        "restorers": {
+            "restorer_of": {"gaussian": "autoencoder"}, "records": {"autoencoder": "a-1"},
+        },
+    }  # fmt: skip
+    recipe = parse_recipe(body, source="small", folder=Path())
+    with pytest.raises(RecipeError, match="takes the autoencoder from a record"):
+        train_restorer(data, small_gate.splits(), small_gate.classifier(), recipe)
+
+
 RECORD = {
     "id": "tiny-unet",
     "kind": "restorer",

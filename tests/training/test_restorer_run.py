@@ -30,6 +30,13 @@ BODY = {
     "training": {"steps": 6, "batch_size": 8, "checkpoint_every": 2, "learning_rate": 1e-2},
 }
 
+RESSHIFT = {
+    "steps": 2,
+    "mask": True,
+    "network": {"width": 8, "multipliers": [1, 2], "swin_width": 16, "window": 2},
+    "autoencoder": {"width": 8, "multipliers": [1, 2], "codes": 8},
+}
+
 
 def recipe(**changes: object) -> RestorerRecipe:
     return RestorerRecipe.model_validate({**BODY, **changes})
@@ -88,13 +95,16 @@ def test_the_record_rebuilds_the_restorer_that_was_trained(tmp_path: Path) -> No
     assert judged["clean"].right_before == right_of_validation()
 
 
-@pytest.mark.parametrize("method", ["autoencoder", "noise_adaptation", "unet"])
+@pytest.mark.parametrize("method", ["autoencoder", "noise_adaptation", "resshift", "unet"])
 def test_a_training_that_was_cut_short_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch, method: str
 ) -> None:
     changes: dict = {"method": method, "classifier": with_classifier()}
     if method == "unet":
         changes |= {"network": {"widths": [4, 8]}, "objective": {"recognition_weight": 0.1}}
+    if method == "resshift":
+        changes |= {"network": RESSHIFT, "objective": {"autoencoder_steps": 3}}
+        changes |= {"training": {**BODY["training"], "steps": 3, "crop_px": 16}}
     if method == "noise_adaptation":
         denoiser = {"width": 4, "multipliers": [1, 2], "groups": 2, "dropout": 0.2}
         changes |= {"network": {"unet": {"widths": [4, 8]}, "denoiser": denoiser}}
