@@ -197,7 +197,8 @@ def test_a_loss_that_is_not_finite_is_an_error_and_changes_nothing() -> None:
         before = made.state()
         with pytest.raises(TrainingError, match="finite loss"):
             made.step(replace(shown, clean=torch.full_like(shown.clean, math.nan)))
-        assert all(torch.equal(t, made.state()[name]) for name, t in before.items())
+        after = made.state()
+        assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
 def test_a_batch_that_does_not_fit_is_trained_on_in_halves() -> None:

@@ -1,0 +1,144 @@
+"""ResShift and what it is measured beside, all trained alike; checkpoints are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmarks.resshift_peers import EpsilonDiffusion, OnePass, Peer
+from gatekeeper.protocols import TrainingBatch
+from gatekeeper.restorers.resshift import (
+    ResShiftConfig,
+    ResShiftOptions,
+    ResShiftTraining,
+    SwinUNetConfig,
+)
+from gatekeeper.types import IntArray
+
+Batches = Callable[[int], TrainingBatch]
+"""Number of the step, from 0 -> its batch, the same for every method."""
+
+
+class Restore(Protocol):
+    """As of a restorer."""
+
+    def __call__(self, images: Tensor, *, seeds: IntArray, mask: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) -> the same."""
+        ...
+
+
+class InTraining(Protocol):
+    """What training needs of a method."""
+
+    @property
+    def steps_done(self) -> int:
+        """Optimiser steps so far."""
+        ...
+
+    def step(self, batch: TrainingBatch) -> float:
+        """One optimiser step."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All of it as tensors."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How every method is trained.
+
+    Attributes:
+        network: Size of the network, the same for all.
+        options: Schedule, the same for all.
+        batch_size: Images per step.
+        keep_every: Steps between kept checkpoints.
+        seed: Of initial weights and batches.
+    """
+
+    network: SwinUNetConfig
+    options: ResShiftOptions
+    batch_size: int
+    keep_every: int
+    seed: int
+
+    def facts(self) -> dict[str, Any]:
+        """All that determines a training besides data, method and code, JSON-ready."""
+        return {key: value for key, value in asdict(self).items() if key != "keep_every"}
+
+
+LEAST_NOISE = {4: 0.2, 15: 0.04}
+"""Of each number of steps, as published."""
+
+
+def beginning(method: str, plan: Plan) -> InTraining:
+    """A method at its first step: ``"resshift-T"``, ``"epsilon-T"`` or ``"one-pass"``."""
+    kind, _, steps = method.partition("-")
+    if kind == "resshift":
+        config = ResShiftConfig(
+            steps=int(steps), least_noise=LEAST_NOISE[int(steps)], network=plan.network, mask=True
+        )
+        return ResShiftTraining(
+            config, replace(plan.options, hole_share=0.0), seed=plan.seed, device="cpu"
+        )
+    if kind == "epsilon":
+        return EpsilonDiffusion(
+            plan.network, plan.options, mask=True, n_steps=int(steps), seed=plan.seed
+        )
+    return OnePass(plan.network, plan.options, mask=True, seed=plan.seed)
+
+
+def trained(
+    method: str,
+    plan: Plan,
+    batches: Batches,
+    *,
+    folder: Path,
+    facts: Mapping[str, Any],
+    say: Callable[[str], None] = lambda line: None,
+) -> Restore:
+    """Train a method, or go on where a run before was stopped.
+
+    Args:
+        method: As in :func:`beginning`.
+        plan: How.
+        batches: What it is shown.
+        folder: Of the checkpoints; made when the first one is kept.
+        facts: All that determines the batches and the code, JSON-ready.
+        say: Told how far it is, whenever a checkpoint is kept.
+    """
+    said = json.dumps({"method": method, **plan.facts(), **facts}, sort_keys=True)
+    path = folder / f"{method}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.safetensors"
+    training = beginning(method, plan)
+    if path.is_file():
+        training.load_state(load_file(path))
+    while training.steps_done < plan.options.steps:
+        loss = training.step(batches(training.steps_done))
+        done = training.steps_done
+        if done % plan.keep_every == 0 or done == plan.options.steps:
+            folder.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            save_file(training.state(), unfinished)
+            unfinished.replace(path)
+            say(f"{method}: step {done} of {plan.options.steps}, loss {loss:.4f}")
+    return restore_of(training)
+
+
+def restore_of(training: InTraining) -> Restore:
+    """How a trained method restores."""
+    if isinstance(training, ResShiftTraining):
+        return training.export().restore
+    if isinstance(training, Peer):
+        return training.restore
+    raise TypeError(f"expected a ResShift training or a peer, got {type(training).__name__}")
