@@ -137,14 +137,28 @@ def classifier_of_record(folder: Path) -> ClassifierSpec:
     Raises:
         DataError: a file is missing or the record is not that of a classifier.
     """
+    record = read_record(folder, "classifier")
+    options = {**record["config"], "checkpoint": str(folder / WEIGHTS_FILE)}
+    return ClassifierSpec(kind="timm", options=options)
+
+
+def read_record(folder: Path, kind: str) -> dict[str, Any]:
+    """The content of a record's ``model.toml``.
+
+    Args:
+        folder: Of the record.
+        kind: ``"classifier"`` or ``"restorer"``.
+
+    Raises:
+        DataError: it is missing or damaged, or of another kind.
+    """
     path = folder / MODEL_FILE
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"expected the record of a model in {path}, got: {error}") from error
-    if record.get("kind") != "classifier":
+    if record.get("kind") != kind:
         raise DataError(
-            f"expected the record of a classifier in {path}, got kind {record.get('kind')!r}"
+            f"expected the record of a {kind} in {path}, got kind {record.get('kind')!r}"
         )
-    options = {**record["config"], "checkpoint": str(folder / WEIGHTS_FILE)}
-    return ClassifierSpec(kind="timm", options=options)
+    return record

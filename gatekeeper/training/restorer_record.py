@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from gatekeeper.metrics import exact_proportion_interval
 from gatekeeper.protocols import WeightedRestorer
 from gatekeeper.restorers import rebuilt_restorer
 from gatekeeper.training.judgement import CLEAN, Judgement, psnr_said
-from gatekeeper.training.record import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
+from gatekeeper.training.record import CARD_FILE, MODEL_FILE, WEIGHTS_FILE, read_record
 from gatekeeper.training.restorer_data import ImagesUsed
 from gatekeeper.training.restorer_recipe import CorruptionDraw, RestorerRecipe
 from gatekeeper.training.toml_text import toml_value, with_none, without_none
@@ -122,18 +121,12 @@ def read_restorer_record(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing, damaged, or not the record of a restorer.
     """
-    path = folder / MODEL_FILE
-    try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"expected the record of a model in {path}, got: {error}") from error
-    if record.get("kind") != "restorer":
-        raise DataError(
-            f"expected the record of a restorer in {path}, got kind {record.get('kind')!r}"
-        )
+    record = read_record(folder, "restorer")
     missing = sorted({"method", "digest", "config"} - record.keys())
     if missing:
-        raise DataError(f"expected {', '.join(missing)} in {path}, got none: train it again")
+        raise DataError(
+            f"expected {', '.join(missing)} in {folder / MODEL_FILE}, got none: train it again"
+        )
     return record
 
 

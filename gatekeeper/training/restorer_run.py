@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ from gatekeeper.training.checkpoint import Checkpoint
 from gatekeeper.training.degradation import Degradation
 from gatekeeper.training.judgement import judge_restorer
 from gatekeeper.training.methods import Frozen, method
-from gatekeeper.training.record import classifier_of_record
+from gatekeeper.training.record import classifier_of_record, read_record
 from gatekeeper.training.restorer_data import ImagesUsed, Sources, sources_of
 from gatekeeper.training.restorer_recipe import RestorerRecipe
 from gatekeeper.training.restorer_record import TrainedRestorer, write_restorer_record
@@ -154,12 +155,15 @@ def _frozen_classifier(recipe: RestorerRecipe, sources: Sources) -> Classifier |
     """The recipe's classifier, rebuilt.
 
     Raises:
-        RecipeError: it knows other classes than the images have.
+        RecipeError: it knows other classes than the images have, or it was trained on images that
+            it would be asked about on *validation*.
     """
     if recipe.classifier is None:
         return None
     if recipe.classifier.record is not None:
-        spec = classifier_of_record(shipped("models", recipe.classifier.record))
+        folder = shipped("models", recipe.classifier.record)
+        check_splits(read_record(folder, "classifier"), sources.used)
+        spec = classifier_of_record(folder)
     else:
         names = {} if sources.class_names is None else {"class_names": list(sources.class_names)}
         options = {**names, **recipe.classifier.options}
@@ -171,6 +175,24 @@ def _frozen_classifier(recipe: RestorerRecipe, sources: Sources) -> Classifier |
             f"{sources.used.name}, got {len(classifier.class_names)}: name another one"
         )
     return classifier
+
+
+def check_splits(record: Mapping[str, Any], used: ImagesUsed) -> None:
+    """Refuse a classifier that may have learned images of this *validation*.
+
+    Args:
+        record: Content of the classifier's ``model.toml``.
+        used: Images of the restorer.
+
+    Raises:
+        RecipeError: it was trained on another part of the same data set.
+    """
+    if record.get("dataset") == used.name and record.get("train_digest") != used.train_digest:
+        raise RecipeError(
+            f"expected the train split of {record.get('id')}, got another part of {used.name}: its "
+            "accuracy on validation would be that on images it knows; copy seed and data.splits "
+            "from its recipe"
+        )
 
 
 def _training(recipe: RestorerRecipe, classifier: Classifier | None) -> RestorerTraining:

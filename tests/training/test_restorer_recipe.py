@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from gatekeeper.errors import RecipeError
 from gatekeeper.training.recipe import TrainingRecipe, load_training_recipe
 from gatekeeper.training.restorer_recipe import CorruptionDraw, RestorerRecipe
 
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """
 id = "tiny"
 kind = "restorer"
@@ -77,3 +79,14 @@ def test_what_cannot_be_followed_is_named(tmp_path: Path, old: str, new: str, me
         text = f"{new}\n" + RECIPE.replace(old, "")
     with pytest.raises(RecipeError, match=message):
         load(tmp_path, text)
+
+
+def test_the_recipe_in_the_documents_can_be_followed(tmp_path: Path) -> None:
+    text = (ROOT / "models" / "README.md").read_text(encoding="utf-8")
+    told = [block for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "kind" in block]
+    assert len(told) == 1
+    found = load(tmp_path, told[0])
+    assert isinstance(found, RestorerRecipe)
+    assert found.method == "unet"
+    of_the_classifier = ROOT / "models" / found.classifier.record / "recipe.toml"
+    assert found.data.splits == load_training_recipe(of_the_classifier).data.splits

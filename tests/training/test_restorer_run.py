@@ -16,7 +16,9 @@ from gatekeeper.images import make_splits
 from gatekeeper.training import restorer_data as reading
 from gatekeeper.training import restorer_of_record, run_restorer_training
 from gatekeeper.training import restorer_run as running
+from gatekeeper.training.restorer_data import ImagesUsed
 from gatekeeper.training.restorer_recipe import RestorerRecipe
+from gatekeeper.training.restorer_run import check_splits
 from tests import small_gate
 
 SPLITS = {"train": 60, "validation": 20, "fit": 10, "calibrate": 10, "certify": 10, "test": 10}
@@ -219,6 +221,21 @@ def test_the_same_folder_elsewhere_gives_the_same_restorer(tmp_path: Path, photo
         for k, folder in enumerate((photos, moved))
     ]
     assert digests[0] == digests[1]
+
+
+def test_a_classifier_that_knows_the_validation_images_is_refused() -> None:
+    used = ImagesUsed(
+        name="digits",
+        licence="",
+        train_digest="ab",
+        n_train=1,
+        validation_digest="",
+        n_validation=1,
+    )
+    check_splits({"id": "c", "dataset": "digits", "train_digest": "ab"}, used)
+    check_splits({"id": "c", "dataset": "cifar10", "train_digest": "cd"}, used)
+    with pytest.raises(RecipeError, match="train split of c, got another part of digits"):
+        check_splits({"id": "c", "dataset": "digits", "train_digest": "cd"}, used)
 
 
 def test_what_does_not_fit_together_is_refused(tmp_path: Path, photos) -> None:
