@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,47 +133,22 @@ def read_restorer_record(folder: Path) -> dict[str, Any]:
 
 def _card(trained: TrainedRestorer) -> str:
     recipe, images = trained.recipe, trained.images
-    versions = ", ".join(f"{name} {version}" for name, version in trained.versions.items())
     n_weights = sum(tensor.numel() for tensor in trained.restorer.state().values())
-    schedule = recipe.training
-    crops = "whole images" if schedule.crop_px is None else f"crops of {schedule.crop_px} px"
-    said = "; ".join(_said(draw) for draw in recipe.corruptions)
-    seen = ""
-    if images.unlabelled:
-        digest = images.unlabelled_digest[:16]
-        seen = (
-            f"\n  Unlabelled noisy images: {images.unlabelled} ({images.n_unlabelled:,}, digest "
-            f"`{digest}`)."
-        )
-    asked = (
-        "no classifier had a say"
-        if trained.classifier is None
-        else f"the frozen classifier is `{trained.classifier[0]}` (digest "
-        f"`{trained.classifier[1][:16]}`)"
-    )
     rows = "\n".join(_row(one) for one in trained.judgements)
-    n = trained.judgements[0].n
-    known = "\n".join(f"- {line}" for line in known_failures(trained))
+    facts = "\n".join(_bullet(line) for line in _facts(trained))
+    known = "\n".join(_bullet(line) for line in known_failures(trained))
     return f"""# {recipe.id}
 
 A restorer of the method `{recipe.method}`, {n_weights:,} numbers. It restores an image that the
 gate doubts, before the same classifier looks again.
 
-- **Made by** `gatekeeper train models/{recipe.id}/{RECIPE_FILE}{images.options}`,
-  {versions}.
-- **Data** {images.name}, licence: {images.licence}. Weights from {images.n_train:,} images (digest
-  `{images.train_digest[:16]}`), numbers from *validation* ({images.n_validation:,} images, digest
-  `{images.validation_digest[:16]}`).{seen}
-- **Trained for** {said}; a share of {schedule.clean_share:g} left clean.
-- **Schedule** {schedule.steps:,} steps on {crops}, batches of {schedule.batch_size}, peak learning
-  rate {schedule.learning_rate:g}; {asked}.
-- **Terms** The weights are under Apache-2.0, as the code. {recipe.terms}
+{facts}
 
 ## Numbers
 
-{n:,} images of *validation*, each once under every condition, strengths drawn as in training. PSNR
-is that of the mean squared error over all images. Nothing was selected on these images. In
-brackets: exact 95 % intervals.
+{trained.judgements[0].n:,} images of *validation* ({images.n_validation:,} in all), each once under
+every condition, strengths drawn as in training. PSNR is that of the mean squared error over all
+images. Nothing was selected on these images. In brackets: exact 95 % intervals.
 
 | condition | PSNR before | PSNR after | right before | right after |
 |---|---|---|---|---|
@@ -182,6 +158,43 @@ brackets: exact 95 % intervals.
 
 {known}
 """
+
+
+def _facts(trained: TrainedRestorer) -> list[str]:
+    recipe, images, schedule = trained.recipe, trained.images, trained.recipe.training
+    versions = ", ".join(f"{name} {version}" for name, version in trained.versions.items())
+    unlabelled = (
+        f" Unlabelled noisy images: {images.unlabelled} ({images.n_unlabelled:,}, digest "
+        f"`{images.unlabelled_digest[:16]}`)."
+        if images.unlabelled
+        else ""
+    )
+    asked = (
+        "no classifier had a say"
+        if trained.classifier is None
+        else f"the frozen classifier is `{trained.classifier[0]}` (digest "
+        f"`{trained.classifier[1][:16]}`)"
+    )
+    crops = "whole images" if schedule.crop_px is None else f"crops of {schedule.crop_px} px"
+    said = "; ".join(_said(draw) for draw in recipe.corruptions)
+    return [
+        f"**Made by** `gatekeeper train models/{recipe.id}/{RECIPE_FILE}{images.options}`, "
+        f"{versions}.",
+        f"**Data** {images.name}, licence: {images.licence}. Weights from {images.n_train:,} "
+        f"images (digest `{images.train_digest[:16]}`), numbers from *validation* (digest "
+        f"`{images.validation_digest[:16]}`).{unlabelled}",
+        f"**Trained for** {said}; a share of {schedule.clean_share:g} left clean.",
+        f"**Schedule** {schedule.steps:,} steps on {crops}, batches of {schedule.batch_size}, peak "
+        f"learning rate {schedule.learning_rate:g}; {asked}.",
+        f"**Terms** The weights are under Apache-2.0, as the code. {recipe.terms}".rstrip(),
+    ]
+
+
+def _bullet(text: str) -> str:
+    return textwrap.fill(
+        text, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False,
+        break_long_words=False,
+    )  # fmt: skip
 
 
 def _said(draw: CorruptionDraw) -> str:

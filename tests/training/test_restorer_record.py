@@ -71,7 +71,9 @@ def test_model_toml_says_what_was_made_of_what(trained, tmp_path: Path) -> None:
 def test_the_card_says_it_to_people(trained, tmp_path: Path) -> None:
     used = replace(USED, unlabelled="the folder cam", n_unlabelled=5, unlabelled_digest="99" * 32)
     write_restorer_record(replace(trained, images=used), tmp_path)
-    card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
+    text = (tmp_path / "CARD.md").read_text(encoding="utf-8")
+    assert max(len(line) for line in text.splitlines()) <= 100
+    card = " ".join(text.split())
     assert "| gaussian | 15.00 dB | 22.50 dB | 40.0% (30.3%–50.3%) | 80.0% (70.8%–87.3%) |" in card
     assert "| clean | – | 22.50 dB |" in card
     assert "`gaussian`, level 0.1–0.2; `impulse`, severity 0.5–5.5" in card

@@ -119,7 +119,8 @@ class SkipAutoencoder(nn.Module):
         d5 = self.dec5(torch.cat([self.up5(self.enc6(e5)), e5], dim=1))
         d3 = self.dec3(torch.cat([self.up3(d5), e3], dim=1))
         d2 = self.dec2(torch.cat([self.up2(d3), e2], dim=1))
-        return torch.sigmoid(self.head(torch.cat([self.up1(d2), e1], dim=1)))
+        # In float32 also where the convolutions are not: bfloat16 has no 256 levels.
+        return torch.sigmoid(self.head(torch.cat([self.up1(d2), e1], dim=1)).float())
 
 
 def forward_any_size(network: nn.Module, images: Tensor) -> Tensor:
