@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from gatekeeper.cli.options import add_command
 from gatekeeper.errors import GatekeeperError
@@ -12,7 +13,8 @@ from gatekeeper.errors import GatekeeperError
 _EXAMPLE = """  gatekeeper registry list
   gatekeeper registry promote gate-demo 3
   gatekeeper registry rollback gate-demo
-  gatekeeper registry verify models:/gate-demo@champion"""
+  gatekeeper registry verify models:/gate-demo@champion
+  gatekeeper registry verify"""
 
 _FAIL = 1
 
@@ -52,11 +54,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verify = add_command(
         verbs,
         "verify",
-        "check hashes and golden set of a bundle",
+        "check hashes and golden set of a bundle, or count certificates again",
         "  gatekeeper registry verify models:/gate-demo@champion\n"
-        "  gatekeeper registry verify runs/demo/bundle --json",
+        "  gatekeeper registry verify runs/demo/bundle --data auto\n"
+        "  gatekeeper registry verify",
     )
-    verify.add_argument("bundle", metavar="BUNDLE", help="a directory, shipped:ID or models:/…")
+    verify.add_argument(
+        "bundle",
+        metavar="BUNDLE",
+        nargs="?",
+        help="a directory, shipped:ID or models:/…; without one, all certificates that ship are "
+        "counted again from their data",
+    )
+    verify.add_argument(
+        "--data", metavar="SPEC", help="count the certificate again from these data"
+    )
+    verify.add_argument("--data-dir", type=Path, help="folder to look for the data in first")
     verify.add_argument("--json", action="store_true", help="one JSON document")
     verify.set_defaults(run=_verify)
 
@@ -111,6 +124,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     from gatekeeper.cli.bundles import resolve_bundle
     from gatekeeper.golden import check_golden
 
+    if arguments.bundle is None or arguments.data is not None:
+        from gatekeeper.cli.recounts import verify_certificates
+
+        return verify_certificates(arguments)
     directory = resolve_bundle(arguments.bundle)
     problem = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatekeeper.evaluation.answers import Answers, GateAnswers, Subject, gather
+from gatekeeper.evaluation.certificates import NOT_RECOMPUTED, Recount, recount_certificate
 from gatekeeper.evaluation.comparison import Comparison, compare
 from gatekeeper.evaluation.files import (
     ANSWERS_FILE,
@@ -63,6 +64,7 @@ __all__ = [
     "ANSWERS_FILE",
     "FIGURES_FILE",
     "MAIN_SCOPES",
+    "NOT_RECOMPUTED",
     "PUBLISHED",
     "RECORD_FILE",
     "Answers",
@@ -75,6 +77,7 @@ __all__ = [
     "Judgement",
     "Measured",
     "Mix",
+    "Recount",
     "Reference",
     "Requirements",
     "RunFacts",
@@ -106,6 +109,7 @@ __all__ = [
     "measure",
     "policy_curve",
     "record",
+    "recount_certificate",
     "replay",
     "summarise",
     "telling_rows",

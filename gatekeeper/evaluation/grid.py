@@ -13,7 +13,7 @@ import numpy as np
 from gatekeeper.corruptions import CORRUPTIONS, SEVERITIES, corruption
 from gatekeeper.errors import DataError, InputError, SplitOverlapError
 from gatekeeper.evidence import Plan
-from gatekeeper.images import Dataset, make_splits, seeds_for
+from gatekeeper.images import Dataset, Splits, make_splits, seeds_for
 from gatekeeper.types import IntArray
 
 PUBLISHED = (
@@ -197,13 +197,35 @@ def images_to_judge(
 
 def _own_test_split(data: Dataset, seed: int, certificate: Mapping[str, Any]) -> IntArray | None:
     """*test* of the gate's own splits, where these are its data."""
+    try:
+        return own_splits(data, seed, certificate).test
+    except DataError:
+        return None
+
+
+def own_splits(data: Dataset, seed: int, certificate: Mapping[str, Any]) -> Splits:
+    """The splits that a certificate was made on, drawn again.
+
+    Args:
+        data: The data set.
+        seed: Of the run that made it.
+        certificate: Lists sizes and digests of its splits.
+
+    Raises:
+        DataError: these are not its data.
+    """
     splits = certificate.get("splits") or {}
     sizes: dict[str, int | float] = {name: int(part["n"]) for name, part in splits.items()}
+    other = DataError(
+        f"expected the images of {certificate.get('dataset', 'its data')} that were certified on, "
+        f"got others from {data.name}: name the data as they were then"
+    )
     try:
         drawn = make_splits(
             data.labels, data.digests, test_index=data.test_index, sizes=sizes, seed=seed
         )
-    except (DataError, InputError):
-        return None
-    same = all(drawn.digest_of(name, data.digests) == splits[name]["digest"] for name in splits)
-    return drawn.test if same else None
+    except (DataError, InputError) as error:
+        raise other from error
+    if any(drawn.digest_of(name, data.digests) != splits[name]["digest"] for name in splits):
+        raise other
+    return drawn

@@ -1,0 +1,186 @@
+"""A certificate held against its data: every number that can be counted again is counted again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatekeeper.bundle import FittedGate
+from gatekeeper.corruptions import corruption
+from gatekeeper.errors import DataError
+from gatekeeper.evaluation.grid import declared_mix, own_splits
+from gatekeeper.evidence import TableBuilder, draw_plan
+from gatekeeper.gate import Gate
+from gatekeeper.images import Dataset
+from gatekeeper.judging import Judged, judge
+from gatekeeper.progress import Progress
+from gatekeeper.risk_control import condition_groups, risk_upper_bound
+from gatekeeper.risk_control.binomial import binomial_tail
+
+_CLOSE = 1e-9
+
+NOT_RECOMPUTED = (
+    "the walk along the threshold path on calibrate, and with it the groups' p-values and bounds",
+    "what fitting tried out (trust_judged, router)",
+)
+"""Numbers of a certificate that need more than its bundle and its certify images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recount:
+    """One number of a certificate, and the same counted again.
+
+    Attributes:
+        name: Where it stands, dotted.
+        recorded: As it was written.
+        recomputed: As it is now.
+    """
+
+    name: str
+    recorded: Any
+    recomputed: Any
+
+    @property
+    def same(self) -> bool:
+        """Whether both agree; fractions up to rounding."""
+        if isinstance(self.recorded, float) and isinstance(self.recomputed, int | float):
+            return abs(self.recorded - float(self.recomputed)) <= _CLOSE
+        return bool(self.recorded == self.recomputed)
+
+
+def recount_certificate(
+    fitted: FittedGate,
+    certificate: Mapping[str, Any],
+    data: Dataset,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Recount]:
+    """Look at the *certify* images again and count.
+
+    Args:
+        fitted: The gate of the certificate's bundle.
+        certificate: As it was published; what the bundle holds must be the same.
+        data: The data set.
+        cache: Folder of finished cells.
+        progress: Told of every look.
+
+    Returns:
+        Every number that was recomputed: identities, thresholds, counts, bounds, coverage; of the
+        groups their counts, of the variants all. ``NOT_RECOMPUTED`` says what is left out.
+
+    Raises:
+        DataError: these are not the certificate's data, or it does not say for which traffic it
+            was made.
+    """
+    splits = own_splits(data, int(certificate["seed"]), certificate)
+    mix = declared_mix(certificate)
+    if mix is None:
+        raise DataError(
+            "expected a certificate whose conditions name its traffic, got "
+            f"{certificate.get('conditions')}: it cannot be counted again"
+        )
+    builder = TableBuilder(
+        data,
+        fitted.classifier,
+        fitted.restorers,
+        cache=cache,
+        progress=progress,
+        views=fitted.views,
+    )
+    plan = draw_plan(
+        data,
+        "certify",
+        splits.certify,
+        corruptions=mix.corruptions,
+        clean_share=mix.clean_share,
+        seed=int(certificate["seed"]),
+        purpose="certify",
+    )
+    doubt_below = min(1.0, fitted.gate.accept_raw_at)
+    judged = judge(fitted, builder.raw(plan), builder, doubt_below=doubt_below)
+    return [
+        *_identities(fitted, certificate),
+        *_whole(fitted, certificate, judged),
+        *_groups(fitted, certificate, judged),
+        *_variants(certificate, judged),
+    ]
+
+
+def _identities(fitted: FittedGate, certificate: Mapping[str, Any]) -> Iterator[Recount]:
+    yield _recount(certificate, "classifier_digest", fitted.classifier.digest)
+    for name in ("accept_raw_at", "accept_restored_at", "switch_margin"):
+        yield _recount(certificate, name, getattr(fitted.gate, name))
+    for name, value in fitted.certificate.items():
+        yield Recount(name=f"bundle.{name}", recorded=certificate.get(name), recomputed=value)
+
+
+def _recount(block: Mapping[str, Any], name: str, value: object, prefix: str = "") -> Recount:
+    return Recount(name=f"{prefix}{name}", recorded=block.get(name), recomputed=value)
+
+
+def _whole(fitted: FittedGate, certificate: Mapping[str, Any], judged: Judged) -> Iterator[Recount]:
+    target, level = float(certificate["target_risk"]), float(certificate["confidence_level"])
+    n_accepted, n_wrong, _, _ = _counts(fitted.gate, judged)
+    tail = binomial_tail(n_wrong, n_accepted, target)
+    certified = tail <= 1.0 - level
+    numbers = {
+        "n_certify": len(judged),
+        "n_accepted": n_accepted,
+        "n_wrong": n_wrong,
+        "tail_probability": tail,
+        "upper_bound": risk_upper_bound(n_wrong, n_accepted, level),
+        "certified": certified,
+        "certified_coverage": n_accepted / len(judged) if certified else 0.0,
+    }
+    for name, value in numbers.items():
+        yield _recount(certificate, name, value)
+
+
+def _counts(gate: Gate, judged: Judged) -> tuple[int, int, Any, Any]:
+    """Accepted, wrong among them, and both per row."""
+    replayed = gate.replay(judged.raw_reliability, judged.restored_reliability)
+    wrong = judged.final_labels(replayed.keep_restored) != judged.labels
+    accepted = replayed.accepted
+    return int(accepted.sum()), int((accepted & wrong).sum()), accepted, accepted & wrong
+
+
+def _groups(
+    fitted: FittedGate, certificate: Mapping[str, Any], judged: Judged
+) -> Iterator[Recount]:
+    recorded = {group["name"]: group for group in certificate.get("groups") or ()}
+    if not recorded:
+        return
+    _, _, accepted, wrong = _counts(fitted.gate, judged)
+    families = [corruption(n).families if n else () for n in judged.plan.corruptions.tolist()]
+    groups = condition_groups(families, judged.plan.severities)
+    for name in sorted({*recorded, *groups}):
+        rows = groups.get(name, np.zeros(len(judged), dtype=bool))
+        block, prefix = recorded.get(name, {}), f"groups.{name}."
+        yield _recount(block, "n_images", int(rows.sum()), prefix)
+        yield _recount(block, "n_accepted", int(accepted[rows].sum()), prefix)
+        yield _recount(block, "n_wrong", int(wrong[rows].sum()), prefix)
+
+
+def _variants(certificate: Mapping[str, Any], judged: Judged) -> Iterator[Recount]:
+    block = (certificate.get("variants") or {}).get("no_restorer")
+    if block is None:
+        return
+    target, level = float(certificate["target_risk"]), float(certificate["confidence_level"])
+    at = float(block["accept_raw_at"])
+    gate = Gate(accept_raw_at=at, accept_restored_at=at, switch_margin=1.0)
+    n_accepted, n_wrong, _, _ = _counts(gate, judged.without_restoration())
+    certified = binomial_tail(n_wrong, n_accepted, target) <= 1.0 - level
+    numbers = {
+        "n_accepted": n_accepted,
+        "n_wrong": n_wrong,
+        "upper_bound": risk_upper_bound(n_wrong, n_accepted, level),
+        "certified": certified,
+        "certified_coverage": n_accepted / len(judged) if certified else 0.0,
+    }
+    for name, value in numbers.items():
+        yield _recount(block, name, value, "variants.no_restorer.")

@@ -1,0 +1,47 @@
+"""``gatekeeper registry verify`` with data: PASS, FAIL, or data not here, and never PASS unseen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from gatekeeper.bundle import GATE_FILE
+
+
+def test_a_certificate_is_counted_again(gatekeeper, fitted) -> None:
+    done = gatekeeper("registry", "verify", fitted.bundle, "--data", "digits", "--json")
+    assert done.code == 0, done.err
+    (body,) = json.loads(done.out)
+    assert (body["outcome"], body["problem"]) == ("PASS", None)
+    assert all(each["same"] for each in body["recounts"])
+    assert len(body["recounts"]) > 30
+    assert body["not_recomputed"]
+    plain = gatekeeper("registry", "verify", fitted.bundle, "--data", "digits")
+    assert plain.out.startswith(f"PASS: {fitted.bundle}: hashes, golden set and ")
+
+
+def test_a_published_number_that_was_touched_fails(gatekeeper, fitted, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(fitted.bundle, bundle)
+    body = json.loads((bundle / GATE_FILE).read_text(encoding="utf-8"))
+    certificate = {**body["certificate"], "n_wrong": body["certificate"]["n_wrong"] + 5}
+    (tmp_path / "certificate.json").write_text(json.dumps(certificate), encoding="utf-8")
+    done = gatekeeper("registry", "verify", bundle, "--data", "digits")
+    assert done.code == 1
+    assert "n_wrong is recorded as" in done.out
+    (bundle / "extra").write_text("x", encoding="utf-8")
+    done = gatekeeper("registry", "verify", bundle, "--data", "digits")
+    assert done.code == 1
+    assert "extra" in done.out
+
+
+def test_without_the_data_nothing_passes(gatekeeper, fitted) -> None:
+    for given in ((fitted.bundle, "--data", "digits8"), ("--data", "digits")):
+        done = gatekeeper("registry", "verify", *given)
+        assert done.code == 2
+        assert done.out.startswith("data not here: ")
+        assert "PASS" not in done.out
+    missing = gatekeeper("registry", "verify", fitted.bundle, "--data", "folder:/nowhere")
+    assert missing.code == 2
+    assert "PASS" not in missing.out

@@ -1,0 +1,101 @@
+"""Certificates counted again: equal to what fitting wrote, and caught where they were touched."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from gatekeeper.errors import DataError
+from gatekeeper.evaluation import Recount, recount_certificate
+from tests import small_gate
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return small_gate.small().result.fitted
+
+
+def wrong(fitted, certificate) -> dict[str, tuple]:
+    found = recount_certificate(
+        fitted, certificate, small_gate.digits(), cache=small_gate.folder() / "cells"
+    )
+    return {each.name: (each.recorded, each.recomputed) for each in found if not each.same}
+
+
+def test_every_number_of_an_untouched_certificate_is_the_same(fitted) -> None:
+    certificate = copy.deepcopy(dict(fitted.certificate))
+    assert certificate["certified"]
+    found = recount_certificate(fitted, certificate, small_gate.digits())
+    assert [each for each in found if not each.same] == []
+    names = {each.name for each in found}
+    expected = {"n_accepted", "n_wrong", "upper_bound", "tail_probability", "certified_coverage"}
+    expected |= {"classifier_digest", "accept_raw_at", "groups.clean.n_wrong"}
+    expected |= {"groups.family dark.n_accepted", "variants.no_restorer.upper_bound"}
+    assert expected <= names
+    # The counts are those of the certify images that fitting judged.
+    judged = small_gate.small().result.certify
+    replayed = fitted.gate.replay(judged.raw_reliability, judged.restored_reliability)
+    recount = next(each for each in found if each.name == "n_accepted")
+    assert recount.recomputed == replayed.accepted.sum()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("n_wrong", 1),
+        ("n_accepted", 999),
+        ("upper_bound", 0.01),
+        ("accept_raw_at", 0.5),
+        ("classifier_digest", "0" * 64),
+        ("certified_coverage", 1.0),
+        ("target_risk", 0.2),
+    ],
+)
+def test_a_number_that_was_touched_is_named(fitted, place: str, value: object) -> None:
+    certificate = {**copy.deepcopy(dict(fitted.certificate)), place: value}
+    found = wrong(fitted, certificate)
+    assert f"bundle.{place}" in found
+    assert found[f"bundle.{place}"] == (value, fitted.certificate[place])
+
+
+def test_a_group_and_a_variant_that_were_touched_are_named(fitted) -> None:
+    certificate = copy.deepcopy(dict(fitted.certificate))
+    certificate["groups"][0]["n_wrong"] += 1
+    certificate["variants"]["no_restorer"]["n_accepted"] -= 1
+    name = certificate["groups"][0]["name"]
+    found = wrong(fitted, certificate)
+    assert {f"groups.{name}.n_wrong", "variants.no_restorer.n_accepted"} <= set(found)
+    recorded, recomputed = found["variants.no_restorer.n_accepted"]
+    assert recorded == recomputed - 1
+
+
+def test_a_gate_that_does_not_do_as_certified_is_caught(fitted) -> None:
+    # Certificate and bundle agree, but the classifier's answers are no longer those.
+    predictor = fitted.predictors["raw"]
+
+    class Bolder:
+        def score(self, evidence):
+            return predictor.score(evidence) + 1.0
+
+    bolder = replace(fitted, predictors={**fitted.predictors, "raw": Bolder()})
+    assert "n_accepted" in wrong(bolder, dict(fitted.certificate))
+
+
+def test_other_images_are_not_counted(fitted) -> None:
+    data = small_gate.digits()
+    other = replace(data, images=255 - data.images)
+    with pytest.raises(DataError, match="images of digits that were certified on"):
+        recount_certificate(fitted, fitted.certificate, other)
+    untold = {**fitted.certificate, "conditions": ["as it comes"]}
+    with pytest.raises(DataError, match="name its traffic"):
+        recount_certificate(fitted, untold, data)
+
+
+def test_fractions_agree_up_to_rounding_and_counts_exactly() -> None:
+    assert Recount(name="x", recorded=0.1 + 0.2, recomputed=0.3).same
+    assert not Recount(name="x", recorded=0.3, recomputed=0.3001).same
+    assert not Recount(name="x", recorded=3, recomputed=4).same
+    assert not Recount(name="x", recorded=None, recomputed=0.0).same
+    assert not Recount(name="x", recorded=0.5, recomputed=None).same
