@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -21,7 +22,16 @@ _LIMITS = (
     "decode_threads",
     "body_timeout_s",
     "shutdown_timeout_s",
+    "deadline_s",
+    "hang_after_s",
+    "max_batch",
+    "max_restore_batch",
+    "max_waiting",
+    "max_restoring",
+    "max_images",
 )
+_FAILURE_POLICIES = ("reject", "pass_flagged", "abstain")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # So alike that it can only be a slip; variables of other parts or tools are further away.
 _SLIP = 0.85
 
@@ -37,7 +47,21 @@ class Settings:
         max_body_bytes: Largest request body, at least 1.
         max_pixels: Largest image, width × height, at least 1.
         body_timeout_s: Time within which a body must have arrived, above 0.
-        max_concurrent: Decisions under way at once, at least 1; more are told to come back.
+        max_concurrent: Requests under way at once, at least 1; more are told to come back.
+        max_images: Images in one request, at least 1.
+        deadline_s: Time that a decision may take where the request sets none, above 0; what would
+            take longer is told to come back.
+        max_waiting: Images that may wait for their first look, at least 1.
+        max_restoring: Images that may wait for restoration, at least 1.
+        max_batch: Largest batch of first looks, at least 1.
+        max_restore_batch: Largest batch of restorations, at least 1.
+        hang_after_s: A batch that takes longer counts as hung, and its engine is replaced; above 0.
+        on_decide_error: What becomes of an image on which the first look fails: ``reject`` (an
+            error), ``pass_flagged`` (the classifier's answer, flagged) or ``abstain``.
+        on_restore_error: The same where restoring fails.
+        model_name: Under which name the Open Inference Protocol serves the gate: letters, digits,
+            points, dashes and underscores.
+        model_version: Which version it calls it, of the same characters.
         decode_threads: Threads that turn bytes into pixels, at least 1.
         shutdown_timeout_s: Time that running requests have to end on shutdown, at least 1.
         log_level: One of critical, error, warning, info, debug.
@@ -52,6 +76,17 @@ class Settings:
     max_pixels: int = 25_000_000
     body_timeout_s: float = 10.0
     max_concurrent: int = 64
+    max_images: int = 64
+    deadline_s: float = 10.0
+    max_waiting: int = 256
+    max_restoring: int = 128
+    max_batch: int = 16
+    max_restore_batch: int = 8
+    hang_after_s: float = 30.0
+    on_decide_error: str = "abstain"
+    on_restore_error: str = "abstain"
+    model_name: str = "gatekeeper"
+    model_version: str = "1"
     decode_threads: int = 2
     shutdown_timeout_s: int = 20
     log_level: str = "info"
@@ -69,6 +104,21 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be above 0 and finite, got {value}: raise it")
+        self._check_words()
+
+    def _check_words(self) -> None:
+        for name in ("on_decide_error", "on_restore_error"):
+            if getattr(self, name) not in _FAILURE_POLICIES:
+                raise InputError(
+                    f"{name} must be one of {', '.join(_FAILURE_POLICIES)}, got "
+                    f"{getattr(self, name)!r}"
+                )
+        for name in ("model_name", "model_version"):
+            if not _MODEL_NAME.fullmatch(getattr(self, name)):
+                raise InputError(
+                    f"{name} must be made of letters, digits, points, dashes and underscores, got "
+                    f"{getattr(self, name)!r}"
+                )
         if self.log_level not in _LOG_LEVELS:
             raise InputError(
                 f"log_level must be one of {', '.join(_LOG_LEVELS)}, got {self.log_level!r}"

@@ -29,6 +29,10 @@ def test_every_field_is_read_in_its_type() -> None:
             "GATEKEEPER_DECODE_THREADS": "1",
             "GATEKEEPER_SHUTDOWN_TIMEOUT_S": "7",
             "GATEKEEPER_LOG_LEVEL": "debug",
+            "GATEKEEPER_DEADLINE_S": "2.5",
+            "GATEKEEPER_MAX_BATCH": "4",
+            "GATEKEEPER_ON_DECIDE_ERROR": "reject",
+            "GATEKEEPER_MODEL_NAME": "gate-demo",
         }
     )
     assert settings == Settings(
@@ -41,6 +45,10 @@ def test_every_field_is_read_in_its_type() -> None:
         decode_threads=1,
         shutdown_timeout_s=7,
         log_level="debug",
+        deadline_s=2.5,
+        max_batch=4,
+        on_decide_error="reject",
+        model_name="gate-demo",
     )
 
 
@@ -67,6 +75,11 @@ def test_foreign_variables_are_left_alone() -> None:
         ("BODY_TIMEOUT_S", "inf", "body_timeout_s must be above 0 and finite, got inf"),
         ("BODY_TIMEOUT_S", "soon", "GATEKEEPER_BODY_TIMEOUT_S must be a number, got 'soon'"),
         ("SHUTDOWN_TIMEOUT_S", "0", "shutdown_timeout_s must be above 0"),
+        ("DEADLINE_S", "0", "deadline_s must be above 0"),
+        ("MAX_IMAGES", "0", "max_images must be above 0"),
+        ("ON_DECIDE_ERROR", "open", "on_decide_error must be one of reject, pass_flagged, abstain"),
+        ("MODEL_NAME", "../a", "model_name must be made of letters"),
+        ("MODEL_VERSION", "", "model_version must be made of letters"),
         ("LOG_LEVEL", "loud", "log_level must be one of critical"),
     ],
 )

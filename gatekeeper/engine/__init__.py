@@ -15,7 +15,14 @@ from gatekeeper.engine.problems import (
     OverloadError,
     StageError,
 )
-from gatekeeper.engine.stages import Doubted, GatekeeperStages, Judged, Stages
+from gatekeeper.engine.stages import (
+    Doubted,
+    GatekeeperStages,
+    Judged,
+    Stages,
+    WholeStages,
+    stages_of,
+)
 from gatekeeper.engine.turns import Stage
 
 __all__ = [
@@ -42,4 +49,6 @@ __all__ = [
     "StageError",
     "Stages",
     "State",
+    "WholeStages",
+    "stages_of",
 ]

@@ -46,7 +46,8 @@ class Engine:
     What an answer says depends on its own image and on the gear of the moment, never on the batch.
 
     Args:
-        load: Makes the stages, in the engine's thread; called again after an engine was lost.
+        load: Makes the stages, tried out, in the engine's thread; called again after an engine was
+            lost.
         options: Bounds and policies.
         observer: Is told what happens.
         clock: Monotonic seconds.
@@ -248,7 +249,6 @@ class Engine:
         """All that the engine's thread does, from loading to its end."""
         try:
             stages = self._load()
-            stages.warm_up()
         except Exception as error:  # noqa: BLE001  # kept as the reason why it does not run
             with self._changed:
                 if number == self._number:

@@ -63,10 +63,6 @@ class Doubted:
 class Stages(Protocol):
     """What an engine runs, in its thread."""
 
-    def warm_up(self) -> None:
-        """Prove that every part runs; whatever it raises means that it does not."""
-        ...
-
     def first(self, images: Tensor) -> Sequence[Judged | Doubted | Exception]:
         """Look at a batch (B, 3, H, W); one result per image, or what is wrong with it."""
         ...
@@ -80,6 +76,37 @@ class Stages(Protocol):
         ...
 
 
+class Decides(Protocol):
+    """Whatever decides a batch in one go."""
+
+    def decide(self, images: Tensor, /) -> list[Decision]:
+        """Decide a batch, shape (B, 3, H, W)."""
+        ...
+
+
+class WholeStages:
+    """The stages of what decides in one go: all of it is the first.
+
+    Args:
+        decider: Decides.
+    """
+
+    def __init__(self, decider: Decides) -> None:
+        self._decider = decider
+
+    def first(self, images: Tensor) -> Sequence[Judged | Doubted | Exception]:
+        """Decide a batch."""
+        return [Judged(decision=decision) for decision in self._decider.decide(images)]
+
+    def second(self, doubted: Sequence[Doubted]) -> Sequence[Judged | Exception]:
+        """What the first stage decided; it leaves nothing to do."""
+        return [each.unrestored for each in doubted]
+
+    def labels(self, images: Tensor) -> Sequence[int]:
+        """The labels of the raw attempts."""
+        return [decision.attempts[0].label for decision in self._decider.decide(images)]
+
+
 class GatekeeperStages:
     """The stages of a gatekeeper; together they decide exactly as its ``decide`` does.
 
@@ -90,10 +117,6 @@ class GatekeeperStages:
     def __init__(self, gatekeeper: Gatekeeper) -> None:
         self._gatekeeper = gatekeeper
         self._fitted = gatekeeper.fitted
-
-    def warm_up(self) -> None:
-        """Decide the canary image."""
-        self._gatekeeper.canary()
 
     def labels(self, images: Tensor) -> Sequence[int]:
         """The classifier's own answers."""
@@ -244,3 +267,8 @@ def _not_finite(what: str) -> NotFiniteError:
     return NotFiniteError(
         f"expected finite numbers from the {what}, got others for this image: inspect the image"
     )
+
+
+def stages_of(decider: Decides) -> Stages:
+    """The stages of a gatekeeper: two of a real one, one of anything else that decides."""
+    return GatekeeperStages(decider) if isinstance(decider, Gatekeeper) else WholeStages(decider)

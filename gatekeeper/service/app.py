@@ -12,15 +12,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gatekeeper import __version__
-from gatekeeper.service.body_limit import BodyLimit
+from gatekeeper.service.body_limit import BodyLimit, local_path
 from gatekeeper.service.envelope import Envelope, request_id_of
 from gatekeeper.service.errors import error_response
 from gatekeeper.service.host import Host, Load
 from gatekeeper.service.metrics import ServiceMetrics
-from gatekeeper.service.routes import DECIDE, MEDIA_TYPES, make_router
+from gatekeeper.service.routes import DECIDE, DECIDE_BATCH, MEDIA_TYPES, make_router
+from gatekeeper.service.v2 import ROUTES as V2_ROUTES
+from gatekeeper.service.v2 import make_v2_router
 from gatekeeper.settings import Settings
 
-_ROUTES = (DECIDE, "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
+_ROUTES = (
+    DECIDE,
+    DECIDE_BATCH,
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+    *V2_ROUTES,
+)
 
 
 def create_app(
@@ -36,7 +47,10 @@ def create_app(
         load: Returns a verified gatekeeper; called once, in a thread, while ``/healthz`` answers.
         on_load_failure: Called, in that thread, if ``load`` or the canary image fails.
     """
-    metrics = ServiceMetrics(_ROUTES)
+    model = f"/v2/models/{settings.model_name}"
+    whole = f"{model}/versions/{settings.model_version}"
+    infer = (f"{model}/infer", f"{whole}/infer")
+    metrics = ServiceMetrics((*_ROUTES, model, whole, *infer))
     host = Host(load, settings, metrics)
 
     @asynccontextmanager
@@ -56,12 +70,13 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.host = host
-    app.include_router(make_router(host, metrics))
+    app.include_router(make_router(host, metrics, max_images=settings.max_images))
+    app.include_router(make_v2_router(host, settings))
     app.add_exception_handler(HTTPException, _answer_http_exception)
     # Added last is outermost.
     app.add_middleware(
         BodyLimit,
-        media_types={DECIDE: MEDIA_TYPES},
+        media_types={DECIDE: MEDIA_TYPES, DECIDE_BATCH: ("application/json",)},
         max_bytes=settings.max_body_bytes,
         timeout_s=settings.body_timeout_s,
     )
@@ -70,4 +85,5 @@ def create_app(
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    return error_response(error, request_id_of(request.scope))
+    path = local_path(request.scope)
+    return error_response(error, request_id_of(request.scope), path=path)

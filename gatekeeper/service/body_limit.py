@@ -19,6 +19,7 @@ from gatekeeper.service.errors import (
 # How many times the limit is read and thrown away before a client is cut off.
 _LINGER = 4
 _MOST_DIGITS = 20
+_MOST_PIECES = 65_536
 
 
 class BodyLimit:
@@ -39,7 +40,8 @@ class BodyLimit:
     Raises:
         MediaTypeError: no media type, one that is not listed, or an encoding.
         MalformedRequestError: a Content-Length that is no number.
-        BodyTooLargeError: announced or received more than ``max_bytes``.
+        BodyTooLargeError: announced or received more than ``max_bytes``, or in more than 65,536
+            pieces.
         BodyTimeoutError: not all received within ``timeout_s``.
     """
 
@@ -84,6 +86,7 @@ class _MeteredBody:
         self._timeout_s = timeout_s
         self._deadline: float | None = None
         self._received = 0
+        self._pieces = 0
         self._complete = False
 
     async def __call__(self) -> Message:
@@ -96,7 +99,7 @@ class _MeteredBody:
                 f"expected the whole body within {self._timeout_s:g} s, got {self._received} "
                 "bytes of it: send a smaller image or use a faster connection"
             ) from error
-        if self._received > self._max_bytes:
+        if self._received > self._max_bytes or self._pieces > _MOST_PIECES:
             await self.discard()
             raise _too_large(self._max_bytes)
         return message
@@ -104,8 +107,13 @@ class _MeteredBody:
     async def discard(self) -> None:
         """Read on until the body ends, its time is up or far too much was received."""
         with suppress(TimeoutError):
-            while not self._complete and self._received <= self._max_bytes * _LINGER:
+            while not self._complete and self._lingers():
                 await self._next()
+
+    def _lingers(self) -> bool:
+        return (
+            self._received <= self._max_bytes * _LINGER and self._pieces <= _MOST_PIECES * _LINGER
+        )
 
     async def _next(self) -> Message:
         if self._deadline is None:
@@ -113,6 +121,7 @@ class _MeteredBody:
         async with asyncio.timeout_at(self._deadline):
             message = await self._receive()
         self._received += len(message.get("body", b""))
+        self._pieces += 1
         self._complete = not message.get("more_body", False)
         return message
 

@@ -65,7 +65,8 @@ class Envelope:
                 _LOG.exception("request %s ended in an unexpected error", request_id)
             if started:
                 raise
-            await error_response(error, request_id)(scope, receive, send_with_headers)
+            answer = error_response(error, request_id, path=local_path(scope))
+            await answer(scope, receive, send_with_headers)
 
 
 def request_id_of(scope: Scope) -> str:

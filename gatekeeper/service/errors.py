@@ -3,11 +3,16 @@
 GatekeeperError
 └── RequestError             a request that is not answered with a decision
     ├── MalformedRequestError    400
+    ├── UnknownModelError        404
     ├── BodyTimeoutError         408
     ├── BodyTooLargeError        413
     ├── MediaTypeError           415
     ├── TooBusyError             429
     └── NotReadyError            503
+
+Errors of ``gatekeeper.wire`` and ``gatekeeper.engine`` have their places in the table, too. Below
+``/v2`` a body is ``{"error": "…"}``, as the Open Inference Protocol wants it, and what is wrong
+with an image is 400.
 """
 
 from __future__ import annotations
@@ -17,9 +22,12 @@ from http import HTTPStatus
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
+from gatekeeper.engine import DeadlineError, EngineDownError, OverloadError, StageError
 from gatekeeper.errors import GatekeeperError, ImageError, InputError
 from gatekeeper.service.schemas import ErrorBody, ErrorDetail
+from gatekeeper.wire import WireError, error_body
 
 RETRY_AFTER_S = 1
 
@@ -30,6 +38,10 @@ class RequestError(GatekeeperError):
 
 class MalformedRequestError(RequestError):
     """The request contradicts itself or lacks its body."""
+
+
+class UnknownModelError(RequestError):
+    """No model of this name or version is served."""
 
 
 class BodyTimeoutError(RequestError):
@@ -55,6 +67,8 @@ class NotReadyError(RequestError):
 # Exception class → (status, code); the nearest base counts, all else is a bug: 500.
 _TABLE: dict[type[Exception], tuple[int, str]] = {
     MalformedRequestError: (400, "malformed"),
+    UnknownModelError: (404, "unknown_model"),
+    WireError: (400, "malformed"),
     ClientDisconnect: (400, "incomplete_body"),
     BodyTimeoutError: (408, "body_timeout"),
     BodyTooLargeError: (413, "body_too_large"),
@@ -62,13 +76,18 @@ _TABLE: dict[type[Exception], tuple[int, str]] = {
     ImageError: (422, "undecodable_image"),
     InputError: (422, "unsuitable_image"),
     TooBusyError: (429, "too_busy"),
+    OverloadError: (429, "overloaded"),
+    StageError: (500, "stage_failed"),
     NotReadyError: (503, "not_ready"),
+    EngineDownError: (503, "not_ready"),
+    DeadlineError: (504, "deadline"),
 }
 _INTERNAL = (500, "internal")
 
 # After these the rest of the body is not read, so that the connection cannot be used again.
 _CLOSES = {408, 413}
 _COME_BACK = {429, 503}
+_PROTOCOL_STATUS = {422: 400}
 
 
 def is_expected(error: Exception) -> bool:
@@ -76,15 +95,48 @@ def is_expected(error: Exception) -> bool:
     return isinstance(error, HTTPException) or _look_up(error) != _INTERNAL
 
 
-def error_response(error: Exception, request_id: str) -> JSONResponse:
+def error_response(error: Exception, request_id: str, *, path: str = "") -> Response:
     """The answer to a request that ended in an exception.
 
     Args:
         error: Anything; what is not in the table is answered with 500 and none of its text.
         request_id: Named in the answer, so that it can be found in the log.
+        path: Of the request; it decides about the form of the body.
     """
+    status, detail, headers = describe(error, request_id)
+    if status in _COME_BACK:
+        headers["Retry-After"] = str(
+            error.retry_after_s if isinstance(error, OverloadError) else RETRY_AFTER_S
+        )
+    if status in _CLOSES:
+        headers["Connection"] = "close"
+    if is_protocol(path):
+        return Response(
+            error_body(detail.message),
+            _PROTOCOL_STATUS.get(status, status),
+            headers,
+            media_type="application/json",
+        )
+    body = ErrorBody(error=detail).model_dump(exclude_none=True)
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def is_protocol(path: str) -> bool:
+    """Whether a path belongs to the Open Inference Protocol."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def describe(error: Exception, request_id: str) -> tuple[int, ErrorDetail, dict[str, str]]:
+    """Status, body and headers of an exception."""
     if isinstance(error, HTTPException):
-        return _from_http(error, request_id)
+        # Of the framework's own refusals only 404 and 405 can occur.
+        phrase = HTTPStatus(error.status_code).phrase
+        detail = ErrorDetail(
+            code=phrase.lower().replace(" ", "_"),
+            message=f"{phrase}: see /docs for what this service answers to",
+            request_id=request_id,
+        )
+        return error.status_code, detail, dict(error.headers or {})
     status, code = _look_up(error)
     detail = ErrorDetail(
         code=code,
@@ -92,7 +144,7 @@ def error_response(error: Exception, request_id: str) -> JSONResponse:
         reason=error.reason if isinstance(error, ImageError) else None,
         request_id=request_id,
     )
-    return _response(status, detail, {})
+    return status, detail, {}
 
 
 def _look_up(error: Exception) -> tuple[int, str]:
@@ -105,23 +157,3 @@ def _message(error: Exception, code: str) -> str:
     if isinstance(error, ClientDisconnect):
         return "expected a whole body, got a part of it: send it again"
     return str(error)
-
-
-def _from_http(error: HTTPException, request_id: str) -> JSONResponse:
-    """Of the framework's own refusals only 404 and 405 can occur."""
-    phrase = HTTPStatus(error.status_code).phrase
-    detail = ErrorDetail(
-        code=phrase.lower().replace(" ", "_"),
-        message=f"{phrase}: see /docs for what this service answers to",
-        request_id=request_id,
-    )
-    return _response(error.status_code, detail, dict(error.headers or {}))
-
-
-def _response(status: int, detail: ErrorDetail, headers: dict[str, str]) -> JSONResponse:
-    if status in _COME_BACK:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    if status in _CLOSES:
-        headers["Connection"] = "close"
-    body = ErrorBody(error=detail).model_dump(exclude_none=True)
-    return JSONResponse(body, status_code=status, headers=headers)

@@ -3,87 +3,70 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, TypeVar
 
 from torch import Tensor
 
-from gatekeeper import __version__
-from gatekeeper.decision import Decision
-from gatekeeper.errors import BundleError, GatekeeperError, ImageError
-from gatekeeper.images import DecodeLimits, decode_image, fit_to
+from gatekeeper.engine import (
+    DeadlineError,
+    Engine,
+    EngineAnswer,
+    EngineOptions,
+    FailurePolicy,
+    Stage,
+    Stages,
+    State,
+    stages_of,
+)
+from gatekeeper.errors import GatekeeperError, ImageError
+from gatekeeper.images import DecodeLimits
+from gatekeeper.pipeline import Gatekeeper
+from gatekeeper.service.bodies import Loaded, describe_loaded
 from gatekeeper.service.errors import NotReadyError, TooBusyError
+from gatekeeper.service.intake import take_file, take_pixels
 from gatekeeper.service.metrics import ServiceMetrics
 from gatekeeper.service.schemas import CertificateBody, DecisionBody, ImageBody, VersionsBody
+from gatekeeper.service.served import Load, ServedGatekeeper
 from gatekeeper.settings import Settings
+from gatekeeper.wire import EncodedImages, PixelImages
+
+__all__ = ["Answered", "Host", "Load", "ServedGatekeeper"]
 
 _LOG = logging.getLogger("gatekeeper.service")
-
-
-class ServedGatekeeper(Protocol):
-    """What the service needs of ``gatekeeper.pipeline.Gatekeeper``."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Length K; position = label."""
-        ...
-
-    @property
-    def model_id(self) -> str:
-        """Identity of the classifier."""
-        ...
-
-    @property
-    def calibration_id(self) -> str:
-        """Identity of the bundle."""
-        ...
-
-    @property
-    def certificate(self) -> Mapping[str, Any]:
-        """At least certified, target_risk and confidence_level."""
-        ...
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width that images are brought to at the door."""
-        ...
-
-    def decide(self, images: Tensor, /) -> list[Decision]:
-        """Decide a batch, shape (B, 3, H, W), float32, RGB, in [0, 1]."""
-        ...
-
-    def canary(self) -> Decision:
-        """Decide a fixed image, to prove that deciding works."""
-        ...
-
-
-Load = Callable[[], ServedGatekeeper]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
-    gatekeeper: ServedGatekeeper
-    class_names: tuple[str, ...]
-    versions: VersionsBody
-    certificate: CertificateBody
+class Answered:
+    """One image's answer.
+
+    Attributes:
+        body: As the native API gives it.
+        answer: As the engine gave it.
+    """
+
+    body: DecisionBody
+    answer: EngineAnswer
 
 
 class Host:
-    """The state of a served gatekeeper: loading, then ready or failed, for good.
+    """The state of a served gatekeeper: loading, then ready or failed.
 
-    The gatekeeper is loaded and used in one *engine* thread, so that it need not be thread-safe
+    The gatekeeper is loaded and used in the engine's thread, so that it need not be thread-safe
     and decisions do not compete for the cores; bytes are decoded in threads beside it. Everything
     else happens in the event loop, which is never blocked.
 
     Args:
-        load: Returns a verified gatekeeper; called once, in the engine thread.
-        settings: Bounds on bytes, pixels, threads and decisions under way.
+        load: Returns a verified gatekeeper; called in the engine's thread, again where an engine
+            was lost.
+        settings: Bounds and policies.
         metrics: Where decisions and refusals are counted.
     """
 
@@ -93,10 +76,10 @@ class Host:
         self._limits = DecodeLimits(
             max_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels
         )
-        self._max_concurrent = settings.max_concurrent
-        self._engine = ThreadPoolExecutor(1, "gatekeeper-engine")
+        self._settings = settings
+        self._engine = Engine(self._load_and_try, _options(settings), observer=metrics)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "gatekeeper-decode")
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
         self._failure: str | None = None
         self._under_way = 0
         self._on_failure: Callable[[], None] | None = None
@@ -112,49 +95,79 @@ class Host:
         return None if self._loaded is None else self._loaded.versions.bundle
 
     def start(self, on_failure: Callable[[], None] | None = None) -> None:
-        """Begin to load, in the engine thread; returns at once.
+        """Begin to load, in the engine's thread; returns at once.
 
         Args:
             on_failure: Called, in that thread, if loading failed.
         """
         self._on_failure = on_failure
-        self._engine.submit(self._load_and_try)
+        self._engine.start()
 
     def close(self) -> None:
-        """Wait for what is running and drop what is not."""
-        for pool in (self._decoders, self._engine):
-            pool.shutdown(cancel_futures=True)
+        """Finish what was let in as far as the time for shutdown allows, and drop the rest."""
+        self._engine.close(self._settings.shutdown_timeout_s)
+        self._decoders.shutdown(cancel_futures=True)
 
     def ready(self) -> tuple[VersionsBody, CertificateBody]:
         """What decides, and what is guaranteed about it.
 
         Raises:
-            NotReadyError: still loading, or loading failed.
+            NotReadyError: loading, failed, or the engine hangs or is being replaced.
         """
-        loaded = self._require()
+        loaded = self.loaded()
         return loaded.versions, loaded.certificate
 
-    @contextmanager
-    def admission(self) -> Iterator[None]:
-        """A place among the decisions under way, for as long as the context lasts.
+    def loaded(self) -> Loaded:
+        """The gatekeeper that decides.
 
         Raises:
-            NotReadyError: still loading, or loading failed.
-            TooBusyError: all places are taken.
+            NotReadyError: as in :meth:`ready`.
         """
-        self._require()
-        if self._under_way >= self._max_concurrent:
+        if self._failure is not None:
+            raise NotReadyError(f"no bundle is loaded: {self._failure}")
+        if self._loaded is None:
+            raise NotReadyError("the bundle is still being verified and tried: come back in a bit")
+        if self._engine.state is State.FAILED:
+            raise NotReadyError("the engine was given up after several losses: restart the service")
+        if not self._engine.is_ready:
+            raise NotReadyError("the engine is being replaced: come back in a moment")
+        return self._loaded
+
+    @property
+    def tells_probabilities(self) -> bool:
+        """Whether answers carry the probabilities of all classes."""
+        return self._loaded is not None and isinstance(self._loaded.gatekeeper, Gatekeeper)
+
+    @contextmanager
+    def admission(self, n: int = 1) -> Iterator[None]:
+        """A place among the requests under way, for as long as the context lasts.
+
+        Args:
+            n: Images that the request has at least.
+
+        Raises:
+            NotReadyError: as in :meth:`ready`.
+            TooBusyError: all places are taken.
+            OverloadError: by prediction it would be too late; it says when to come back.
+        """
+        self.loaded()
+        if self._under_way >= self._settings.max_concurrent:
             raise TooBusyError(
-                f"expected at most {self._max_concurrent} decisions under way, got one more: "
-                "come back in a moment"
+                f"expected at most {self._settings.max_concurrent} requests under way, got one "
+                "more: come back in a moment"
             )
+        self._engine.check(n)
         self._count(+1)
         try:
             yield
         finally:
             self._count(-1)
 
-    async def decide(self, data: bytes) -> DecisionBody:
+    async def aside(self, work: Callable[[], T]) -> T:
+        """The result of work that would block the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    async def decide(self, data: bytes) -> Answered:
         """Decode and decide one image file.
 
         Args:
@@ -162,61 +175,103 @@ class Host:
 
         Raises:
             ImageError: they are not an acceptable image.
-            NotReadyError: still loading, or loading failed.
+            NotReadyError: as in :meth:`ready`.
+            OverloadError: as in :meth:`admission`.
+            DeadlineError: the answer would be too late.
+            StageError: a stage failed on it, and its policy is to say so.
         """
-        loaded = self._require()
-        start = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        try:
-            image, facts = await loop.run_in_executor(
-                self._decoders, self._decode, data, loaded.gatekeeper.image_size
-            )
-        except ImageError as error:
-            self._metrics.image_refused(error.reason)
-            raise
-        [decision] = await loop.run_in_executor(self._engine, loaded.gatekeeper.decide, image)
-        seconds = time.perf_counter() - start
-        self._metrics.decided(decision, seconds)
-        return DecisionBody(
-            **decision.to_json(loaded.class_names),
-            image=facts,
-            versions=loaded.versions,
-            certificate=loaded.certificate,
-            duration_ms=round(seconds * 1000, 3),
-        )
+        [result] = await self.decide_all(EncodedImages((data,)))
+        if isinstance(result, Exception):
+            raise result
+        return result
 
-    def _decode(self, data: bytes, size: tuple[int, int]) -> tuple[Tensor, ImageBody]:
-        image = decode_image(data, limits=self._limits)[None]
-        height, width = image.shape[2:]
-        digest = hashlib.sha256(data).hexdigest()
-        # Brought to size here, so that what waits for the engine is small.
-        return fit_to(image, size), ImageBody(width=width, height=height, sha256=digest)
+    async def decide_all(
+        self, images: EncodedImages | PixelImages, *, timeout_s: float | None = None
+    ) -> list[Answered | Exception]:
+        """Decode and decide several images; what is wrong with one does not concern the others.
+
+        Args:
+            images: Untrusted.
+            timeout_s: Time that the answers have, where less than the service's own deadline.
+
+        Returns:
+            One answer per image, or why it has none.
+
+        Raises:
+            NotReadyError: as in :meth:`ready`.
+            OverloadError: as in :meth:`admission`.
+        """
+        loaded = self.loaded()
+        start = time.perf_counter()
+        limit = min(timeout_s or self._settings.deadline_s, self._settings.deadline_s)
+        taken = await asyncio.gather(
+            *map(self.aside, self._intake(images, loaded.gatekeeper.image_size)),
+            return_exceptions=True,
+        )
+        good = [each for each in taken if not isinstance(each, BaseException)]
+        left = limit - (time.perf_counter() - start)
+        answers = iter(await self._answers([image for image, _ in good], left))
+        results: list[Answered | Exception] = []
+        for each in taken:
+            result = each if isinstance(each, BaseException) else next(answers)
+            if isinstance(each, BaseException) or isinstance(result, BaseException):
+                results.append(self._refused(result))
+            else:
+                body = loaded.body(result, each[1], time.perf_counter() - start)
+                self._metrics.decided(body)
+                results.append(Answered(body, result))
+        return results
+
+    def _intake(
+        self, images: EncodedImages | PixelImages, size: tuple[int, int]
+    ) -> list[Callable[[], tuple[Tensor, ImageBody]]]:
+        if isinstance(images, EncodedImages):
+            return [partial(take_file, data, size, self._limits) for data in images.files]
+        return [partial(take_pixels, each, size, self._limits) for each in images.pixels]
+
+    async def _answers(self, images: Sequence[Tensor], left_s: float) -> Sequence[Any]:
+        """One answer or exception per image; what nobody waits for any more is cancelled."""
+        if not images:
+            return []
+        futures = [asyncio.wrap_future(f) for f in self._engine.submit(images, deadline_s=left_s)]
+        try:
+            await asyncio.wait(futures, timeout=left_s)
+            late = DeadlineError(
+                "expected to decide within the deadline, got no answer in time: send fewer images "
+                "at once or allow more time"
+            )
+            return [(f.exception() or f.result()) if f.done() else late for f in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _refused(self, error: object) -> Exception:
+        if isinstance(error, ImageError):
+            self._metrics.image_refused(error.reason)
+        if not isinstance(error, Exception):
+            raise TypeError(f"expected an exception, got {type(error).__name__}")
+        return error
 
     def _count(self, step: int) -> None:
         self._under_way += step
         self._metrics.in_flight(self._under_way)
 
-    def _require(self) -> _Loaded:
-        if self._loaded is not None:
-            return self._loaded
-        if self._failure is not None:
-            raise NotReadyError(f"no bundle is loaded: {self._failure}")
-        raise NotReadyError("the bundle is still being verified and tried: come back in a moment")
-
-    def _load_and_try(self) -> None:
+    def _load_and_try(self) -> Stages:
         try:
-            loaded = _describe(self._load())
+            loaded = describe_loaded(self._load())
             loaded.gatekeeper.canary()
         except GatekeeperError as error:
             _LOG.error("the bundle cannot be served: %s", error)
             self._fail(str(error))
-        except Exception:  # noqa: BLE001  # whatever it is must end in "not ready", with a reason
+            raise
+        except Exception:
             _LOG.exception("the bundle cannot be served: unexpected error while loading it")
             self._fail("loading met an unexpected error: the log of the service names it")
-        else:
-            self._metrics.became_ready(loaded.versions, loaded.certificate)
-            self._loaded = loaded
-            _LOG.info("ready: bundle %s", loaded.versions.bundle)
+            raise
+        self._metrics.became_ready(loaded.versions, loaded.certificate)
+        self._loaded = loaded
+        _LOG.info("ready: bundle %s", loaded.versions.bundle)
+        return stages_of(loaded.gatekeeper)
 
     def _fail(self, sentence: str) -> None:
         self._failure = sentence
@@ -224,21 +279,16 @@ class Host:
             self._on_failure()
 
 
-def _describe(gatekeeper: ServedGatekeeper) -> _Loaded:
-    wanted = tuple(CertificateBody.model_fields)
-    missing = [key for key in wanted if key not in gatekeeper.certificate]
-    if missing:
-        raise BundleError(
-            f"expected a certificate with {', '.join(wanted)}, got none of {', '.join(missing)}: "
-            "fit the bundle again"
-        )
-    return _Loaded(
-        gatekeeper=gatekeeper,
-        class_names=tuple(gatekeeper.class_names),
-        versions=VersionsBody(
-            gatekeeper=__version__,
-            bundle=gatekeeper.calibration_id,
-            classifier=gatekeeper.model_id,
-        ),
-        certificate=CertificateBody(**{key: gatekeeper.certificate[key] for key in wanted}),
+def _options(settings: Settings) -> EngineOptions:
+    return EngineOptions(
+        max_waiting=settings.max_waiting,
+        max_restoring=settings.max_restoring,
+        batch=settings.max_batch,
+        restore_batch=settings.max_restore_batch,
+        deadline_s=settings.deadline_s,
+        hang_after_s=settings.hang_after_s,
+        policies={
+            Stage.DECIDE: FailurePolicy(settings.on_decide_error),
+            Stage.RESTORE: FailurePolicy(settings.on_restore_error),
+        },
     )

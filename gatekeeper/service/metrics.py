@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 from prometheus_client import (
@@ -14,9 +15,11 @@ from prometheus_client import (
     generate_latest,
 )
 
-from gatekeeper.decision import Decision
+from gatekeeper.engine import Gear, Stage
 from gatekeeper.images import DECODE_REASONS
-from gatekeeper.service.schemas import CertificateBody, VersionsBody
+from gatekeeper.service.schemas import CertificateBody, DecisionBody, VersionsBody
+
+_LOG = logging.getLogger("gatekeeper.service")
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 OTHER = "other"
@@ -24,10 +27,13 @@ OTHER = "other"
 # Fine near 1, where thresholds lie.
 _RELIABILITY_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)
 _SECONDS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class ServiceMetrics:
     """The counters of one app, in a registry of their own (two apps in a process do not mix).
+
+    They are also the observer of its engine.
 
     Args:
         routes: Paths that are counted under their own name; all others are "other".
@@ -84,15 +90,85 @@ class ServiceMetrics:
             registry=self._registry,
         )
 
+        self._batch_size = Histogram(
+            "gatekeeper_batch_size",
+            "Images per computed batch.",
+            ["stage"],
+            buckets=_BATCH_BUCKETS,
+            registry=self._registry,
+        )
+        self._stage_seconds = Histogram(
+            "gatekeeper_stage_seconds",
+            "Computing one batch.",
+            ["stage"],
+            buckets=_SECONDS_BUCKETS,
+            registry=self._registry,
+        )
+        self._stage_failures = Counter(
+            "gatekeeper_stage_failures_total",
+            "Images on which a stage failed.",
+            ["stage"],
+            registry=self._registry,
+        )
+        self._shed = Counter(
+            "gatekeeper_shed_total",
+            "Requests told to come back.",
+            ["why"],
+            registry=self._registry,
+        )
+        self._degraded = Counter(
+            "gatekeeper_degraded_total",
+            "Decisions that were not as they should be.",
+            ["what"],
+            registry=self._registry,
+        )
+        self._restored_share = Gauge(
+            "gatekeeper_gear_restored_share",
+            "Share of the doubtful images that the gear of the moment restores.",
+            registry=self._registry,
+        )
+        self._restored_share.set(1)
+        self._engines_lost = Counter(
+            "gatekeeper_engines_lost_total",
+            "Engines that died or hung and were replaced.",
+            registry=self._registry,
+        )
+
     def answered(self, path: str, status: int) -> None:
         """Count a request by its route and status."""
         self._requests.labels(path if path in self._routes else OTHER, str(status)).inc()
 
-    def decided(self, decision: Decision, seconds: float) -> None:
-        """Count a decision that took ``seconds``."""
+    def decided(self, decision: DecisionBody) -> None:
+        """Count a decision."""
         self._decisions.labels(decision.action.value, decision.reason.value).inc()
-        self._reliability.observe(decision.reliability)
-        self._decide_seconds.observe(seconds)
+        if decision.attempts:
+            self._reliability.observe(decision.reliability)
+        self._decide_seconds.observe(decision.duration_ms / 1000)
+        for what in decision.degraded:
+            self._degraded.labels(what).inc()
+
+    def batch_done(self, stage: Stage, n: int, seconds: float) -> None:
+        """Count a computed batch."""
+        self._batch_size.labels(stage.value).observe(n)
+        self._stage_seconds.labels(stage.value).observe(seconds)
+
+    def stage_failed(self, stage: Stage, error: Exception) -> None:
+        """Count an image on which a stage failed."""
+        self._stage_failures.labels(stage.value).inc()
+        _LOG.error("stage %s failed on an image", stage.value, exc_info=error)
+
+    def refused(self, why: str) -> None:
+        """Count a request that was told to come back."""
+        self._shed.labels(why).inc()
+
+    def shifted(self, gear: Gear) -> None:
+        """Show the gear of the moment."""
+        self._restored_share.set(gear.restored_share)
+
+    def engine_lost(self, error: Exception) -> None:
+        """Count an engine that is replaced."""
+        self._engines_lost.inc()
+        _LOG.error("the engine is replaced", exc_info=error)
 
     def image_refused(self, reason: str) -> None:
         """Count a body that is not an acceptable image."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from gatekeeper.decision import Action, Reason
+from gatekeeper.engine import FailureReason
 
 # Finite by construction: NaN fails both bounds.
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -68,15 +69,19 @@ class DecisionBody(_Body):
     """The final word on one image, with its own evidence."""
 
     action: Action = Field(description="accept or abstain.")
-    reason: Reason = Field(description="Stable code.")
+    reason: Reason | FailureReason = Field(
+        description="Stable code; GK300 and above where a part of the gate failed."
+    )
     reason_text: str = Field(description="The reason as a sentence.")
     label: int | None = Field(description="Class index; null exactly when abstaining.")
     class_name: str | None = Field(description="Name of that class; null when abstaining.")
     reliability: Probability = Field(
-        description="Calibrated probability that the kept answer is right."
+        description="Calibrated probability that the kept answer is right; 0 where a part of the "
+        "gate failed and none is known."
     )
     attempts: list[AttemptBody] = Field(
-        min_length=1, description="The image as received first, then each restoration."
+        description="The image as received first, then each restoration; empty where a part of the "
+        "gate failed."
     )
     policy: str = Field(description="Policy variant that decided, as in the certificate.")
     certified: bool = Field(description="Whether that variant holds a certificate.")
@@ -85,6 +90,10 @@ class DecisionBody(_Body):
     symptoms: list[str] = Field(
         max_length=3,
         description="What is wrong with the image as received, worst first; decides nothing.",
+    )
+    gear: str = Field(description="Load gear that applied; only the full one can be certified.")
+    degraded: list[str] = Field(
+        description="What was not as it should be, such as restore_failed; empty in order."
     )
     image: ImageBody
     versions: VersionsBody
@@ -121,3 +130,22 @@ class ErrorBody(_Body):
     """The body of every answer that is not a success."""
 
     error: ErrorDetail
+
+
+class BatchRequest(_Body):
+    """Several image files."""
+
+    images: list[str] = Field(min_length=1, description="Base64 of one still file each.")
+
+
+class ItemBody(_Body):
+    """What became of one image of a batch: exactly one of the two."""
+
+    decision: DecisionBody | None = None
+    error: ErrorDetail | None = None
+
+
+class BatchBody(_Body):
+    """One result per image, in order."""
+
+    results: list[ItemBody]

@@ -57,14 +57,10 @@ class FakeStages:
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.calls: list[tuple[str, int]] = []
-        self.warmed = 0
         self.error: BaseException | None = None
         self.restore_error: Exception | None = None
         self.label_error: Exception | None = None
         self.fits = 10**9
-
-    def warm_up(self) -> None:
-        self.warmed += 1
 
     def labels(self, images: Tensor) -> Sequence[int]:
         if self.label_error is not None:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from gatekeeper.engine import Doubted, Engine, GatekeeperStages, Judged, NotFiniteError
+from gatekeeper.engine import (
+    Doubted,
+    Engine,
+    GatekeeperStages,
+    Judged,
+    NotFiniteError,
+    WholeStages,
+    stages_of,
+)
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.protocols import Look
 from tests.engine.conftest import wait_until
@@ -103,3 +111,17 @@ def test_rows_that_are_not_finite_fail_alone(
         raising=False,
     )
     assert [type(r) for r in stages.first(images)] == [NotFiniteError] * 6
+
+
+def test_what_decides_in_one_go_has_one_stage(gatekeeper: Gatekeeper) -> None:
+    class Plain:
+        decide = staticmethod(gatekeeper.decide)
+
+    stages = stages_of(Plain())
+    assert isinstance(stages, WholeStages)
+    assert isinstance(stages_of(gatekeeper), GatekeeperStages)
+    images = stream_images(4)
+    expected = gatekeeper.decide(images)
+    first = [each.decision for each in stages.first(images) if isinstance(each, Judged)]
+    assert first == expected
+    assert list(stages.labels(images)) == [each.attempts[0].label for each in expected]

@@ -46,6 +46,8 @@ def test_decision_is_complete(client: TestClient, image_file: Callable[..., byte
         "model_id": "fake@1",
         "calibration_id": "b" * 64,
         "symptoms": ["overexposed"],
+        "gear": "full",
+        "degraded": [],
         "image": {"width": 6, "height": 4, "sha256": sha256(data).hexdigest()},
         "versions": {
             "gatekeeper": gatekeeper.__version__,
@@ -226,13 +228,46 @@ def test_places_are_given_back_after_refusals(
     assert client.post("/v1/decide", content=image_file(), headers=PNG).status_code == 200
 
 
+@pytest.mark.parametrize("policy", ["reject", "abstain", "pass_flagged"])
+def test_a_failing_stage_is_told_by_its_policy_and_without_internals(
+    start: Callable[..., TestClient],
+    fake: Any,
+    image_file: Callable[..., bytes],
+    eventually: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    policy: str,
+) -> None:
+    client = start(lambda: fake, on_decide_error=policy)
+    eventually(lambda: client.get("/readyz").status_code == 200)
+    fake.error = RuntimeError("/srv/secret/weights.safetensors")
+    answer = client.post(
+        "/v1/decide", content=image_file(), headers={**PNG, "X-Request-ID": "find-me"}
+    )
+    assert "secret" not in answer.text + str(answer.headers)
+    assert "/srv/secret" in caplog.text
+    if policy == "abstain":
+        body = answer.json()
+        assert (answer.status_code, body["action"], body["label"]) == (200, "abstain", None)
+        assert (body["reason"], body["certified"], body["attempts"]) == ("GK300", False, [])
+        assert body["degraded"] == ["decide_failed"]
+        assert answer.headers["X-Gatekeeper-Degraded"] == "decide_failed"
+        assert 'degraded_total{what="decide_failed"} 1.0' in client.get("/metrics").text
+    else:  # this fake has no classifier apart from its gate, so that nothing can be passed on
+        assert answer.status_code == 500
+        error = answer.json()["error"]
+        assert (error["code"], error["request_id"]) == ("stage_failed", "find-me")
+    assert 'stage_failures_total{stage="decide"} 1.0' in client.get("/metrics").text
+    fake.error = None
+    assert client.post("/v1/decide", content=image_file(), headers=PNG).status_code == 200
+
+
 def test_a_bug_is_a_500_without_internals(
     client: TestClient,
     fake: Any,
     image_file: Callable[..., bytes],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fake.error = RuntimeError("/srv/secret/weights.safetensors")
+    fake.judge = lambda _: object()  # no decision at all
     answer = client.post(
         "/v1/decide", content=image_file(), headers={**PNG, "X-Request-ID": "find-me"}
     )
@@ -242,21 +277,8 @@ def test_a_bug_is_a_500_without_internals(
         "message": "this request met a bug in the service: report it and quote the request id",
         "request_id": "find-me",
     }
-    assert "secret" not in answer.text + str(answer.headers)
     [record] = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert "find-me" in record.message
-    assert "/srv/secret" in caplog.text
-    fake.error = None
-    assert client.post("/v1/decide", content=image_file(), headers=PNG).status_code == 200
-
-
-def test_an_impossible_decision_is_a_500(
-    client: TestClient, fake: Any, image_file: Callable[..., bytes]
-) -> None:
-    fake.class_names = ()
-    fake.judge = lambda _: object()
-    answer = client.post("/v1/decide", content=image_file(), headers=PNG)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from gatekeeper.engine import DeadlineError, EngineDownError, OverloadError, StageError
 from gatekeeper.errors import BundleError, GatekeeperError, ImageError, InputError
 from gatekeeper.service import errors
+from gatekeeper.wire import WireError
 
 
 class NearerError(errors.TooBusyError):
@@ -31,6 +33,12 @@ class NearerError(errors.TooBusyError):
         (errors.TooBusyError("say"), 429, "too_busy"),
         (NearerError("say"), 429, "too_busy"),
         (errors.NotReadyError("say"), 503, "not_ready"),
+        (errors.UnknownModelError("say"), 404, "unknown_model"),
+        (WireError("say"), 400, "malformed"),
+        (OverloadError("too_late", 7, "say"), 429, "overloaded"),
+        (EngineDownError("say"), 503, "not_ready"),
+        (DeadlineError("say"), 504, "deadline"),
+        (StageError("say"), 500, "stage_failed"),
         (ValueError("private"), 500, "internal"),
         (BundleError("private"), 500, "internal"),
         (GatekeeperError("private"), 500, "internal"),
@@ -43,7 +51,7 @@ def test_status_and_body(error: Exception, status: int, code: str) -> None:
     assert (response.status_code, detail["code"], detail["request_id"]) == (status, code, "id-1")
     assert detail.get("reason") == ("animated" if isinstance(error, ImageError) else None)
     assert "private" not in detail["message"]
-    assert errors.is_expected(error) == (status != 500)
+    assert errors.is_expected(error) == (code != "internal")
     assert ("retry-after" in response.headers) == (status in {429, 503})
     assert (response.headers.get("connection") == "close") == (status in {408, 413})
 
@@ -51,3 +59,19 @@ def test_status_and_body(error: Exception, status: int, code: str) -> None:
 def test_headers_of_the_framework_are_kept() -> None:
     response = errors.error_response(HTTPException(405, headers={"Allow": "POST"}), "id-1")
     assert response.headers["Allow"] == "POST"
+
+
+def test_an_overloaded_service_says_when_to_come_back() -> None:
+    response = errors.error_response(OverloadError("too_late", 7, "say"), "id-1")
+    assert response.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/models/m/infer"])
+def test_the_protocol_has_bodies_of_its_own(path: str) -> None:
+    response = errors.error_response(ImageError("animated", "say"), "id-1", path=path)
+    assert (response.status_code, json.loads(bytes(response.body))) == (400, {"error": "say"})
+    response = errors.error_response(ValueError("private"), "id-1", path=path)
+    assert response.status_code == 500
+    assert b"private" not in bytes(response.body)
+    assert not errors.is_protocol("/v1/decide")
+    assert not errors.is_protocol("/v2x")

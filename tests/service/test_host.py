@@ -38,7 +38,7 @@ def test_the_pipeline_gets_the_decoded_image_at_its_size(
     seen: list[Tensor] = []
     decide = fake.decide
     fake.decide = lambda images: (seen.append(images), decide(images))[1]
-    body = asyncio.run(host.decide(out.getvalue()))
+    body = asyncio.run(host.decide(out.getvalue())).body
     assert (body.image.width, body.image.height) == (20, 9)
     expected = fit_to(decode_image(out.getvalue())[None], fake.image_size)
     assert torch.equal(seen[0], expected)

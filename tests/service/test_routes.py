@@ -188,10 +188,16 @@ def test_api_description_covers_every_answer(
 ) -> None:
     api = client.get("/openapi.json").json()
     assert api["openapi"].startswith("3.1")
-    assert set(api["paths"]) == {"/v1/decide", "/healthz", "/readyz", "/metrics"}
+    model = "/v2/models/{model}"
+    version = "/versions/{version}"
+    assert set(api["paths"]) == {
+        "/v1/decide", "/v1/decide/batch", "/healthz", "/readyz", "/metrics", "/v2",
+        "/v2/health/live", "/v2/health/ready", model, f"{model}/ready", f"{model}/infer",
+        f"{model}{version}", f"{model}{version}/ready", f"{model}{version}/infer",
+    }  # fmt: skip
     decide = api["paths"]["/v1/decide"]["post"]
     assert set(decide["responses"]) == {
-        "200", "400", "408", "413", "415", "422", "429", "500", "503",
+        "200", "400", "408", "413", "415", "422", "429", "500", "503", "504",
     }  # fmt: skip
     assert set(decide["requestBody"]["content"]) == {
         "image/jpeg", "image/png", "image/webp", "application/octet-stream",

@@ -1,0 +1,88 @@
+"""Engine's answers to the bodies that go over the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gatekeeper import __version__
+from gatekeeper.decision import Decision
+from gatekeeper.engine import EngineAnswer, Failure
+from gatekeeper.errors import BundleError
+from gatekeeper.service.schemas import CertificateBody, DecisionBody, ImageBody, VersionsBody
+from gatekeeper.service.served import ServedGatekeeper
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A gatekeeper with what every answer says about it.
+
+    Attributes:
+        gatekeeper: Decides.
+        class_names: Length K.
+        versions: What decides.
+        certificate: What is guaranteed about it.
+    """
+
+    gatekeeper: ServedGatekeeper
+    class_names: tuple[str, ...]
+    versions: VersionsBody
+    certificate: CertificateBody
+
+    def body(self, answer: EngineAnswer, image: ImageBody, seconds: float) -> DecisionBody:
+        """The body of an answer."""
+        outcome = answer.outcome
+        if isinstance(outcome, Decision):
+            decided = outcome.to_json(self.class_names)
+        else:
+            decided = self._failure(outcome)
+        return DecisionBody(
+            **decided,
+            gear=answer.gear,
+            degraded=list(answer.degraded),
+            image=image,
+            versions=self.versions,
+            certificate=self.certificate,
+            duration_ms=round(seconds * 1000, 3),
+        )
+
+    def _failure(self, failure: Failure) -> dict[str, Any]:
+        return {
+            "action": failure.action,
+            "reason": failure.reason,
+            "reason_text": failure.reason.text,
+            "label": failure.label,
+            "class_name": None if failure.label is None else self.class_names[failure.label],
+            "reliability": 0.0,
+            "attempts": [],
+            "policy": "failure",
+            "certified": False,
+            "model_id": self.versions.classifier,
+            "calibration_id": self.versions.bundle,
+            "symptoms": [],
+        }
+
+
+def describe_loaded(gatekeeper: ServedGatekeeper) -> Loaded:
+    """What every answer says about a gatekeeper.
+
+    Raises:
+        BundleError: its certificate lacks figures.
+    """
+    wanted = tuple(CertificateBody.model_fields)
+    missing = [key for key in wanted if key not in gatekeeper.certificate]
+    if missing:
+        raise BundleError(
+            f"expected a certificate with {', '.join(wanted)}, got none of {', '.join(missing)}: "
+            "fit the bundle again"
+        )
+    return Loaded(
+        gatekeeper=gatekeeper,
+        class_names=tuple(gatekeeper.class_names),
+        versions=VersionsBody(
+            gatekeeper=__version__,
+            bundle=gatekeeper.calibration_id,
+            classifier=gatekeeper.model_id,
+        ),
+        certificate=CertificateBody(**{key: gatekeeper.certificate[key] for key in wanted}),
+    )
