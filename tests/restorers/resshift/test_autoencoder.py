@@ -37,7 +37,7 @@ def test_the_nearest_entry_by_hand(autoencoder: VQAutoencoder) -> None:
         found.values[0, :, 0].T, torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
     )
     # Squared distances 0.16, 0.17 and 0.41 over six numbers, once and at a quarter.
-    assert float(found.loss) == pytest.approx(1.25 * 0.74 / 6)
+    assert found.loss.item() == pytest.approx(1.25 * 0.74 / 6)
 
 
 def test_the_gradient_passes_straight_through(autoencoder: VQAutoencoder) -> None:

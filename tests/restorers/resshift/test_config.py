@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import TypeAdapter
 
 from gatekeeper.errors import InputError
 from gatekeeper.restorers.resshift import ResShiftConfig, Schedule, SwinUNetConfig, VQConfig
@@ -75,3 +76,20 @@ def test_other_configurations_are_refused() -> None:
         ResShiftConfig.from_json(good)
     with pytest.raises(InputError, match="stored with the weights"):
         ResShiftConfig.from_json({"widths": [4]})
+
+
+def test_a_recipes_table_is_a_configuration() -> None:
+    # Tables of a recipe are read through pydantic, which must find the nested parts.
+    table = {
+        "steps": 15,
+        "least_noise": 0.04,
+        "network": {"width": 16, "multipliers": [1, 2]},
+        "autoencoder": {"codes": 64},
+    }
+    expected = ResShiftConfig(
+        steps=15,
+        least_noise=0.04,
+        network=SwinUNetConfig(width=16),
+        autoencoder=VQConfig(codes=64),
+    )
+    assert TypeAdapter(ResShiftConfig).validate_python(table) == expected

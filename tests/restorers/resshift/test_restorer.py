@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from gatekeeper.errors import BundleError, InputError
 from gatekeeper.protocols import WeightedRestorer
 from gatekeeper.restorers.resshift import (
+    PAPER_UNET,
+    PAPER_VQ,
     ResShiftConfig,
     ResShiftNetworks,
     ResShiftRestorer,
@@ -93,6 +95,17 @@ def test_as_many_network_calls_as_steps(config: ResShiftConfig, calls: int) -> N
     made.networks.unet.register_forward_hook(lambda *_: seen.append(1))
     made.restore(pictures(), seeds=np.arange(2))
     assert len(seen) == calls
+
+
+def test_the_published_networks_together_have_174_million_parameters() -> None:
+    config = ResShiftConfig(
+        steps=15, least_noise=0.04, network=PAPER_UNET, autoencoder=PAPER_VQ, mask=True
+    )
+    with torch.device("meta"):
+        networks = ResShiftNetworks(config)
+    n = sum(parameter.numel() for parameter in networks.parameters())
+    assert round(n / 1e6) == 174
+    assert config.multiple == 256  # 64 on the grid of the chain, as windows of 8 on four levels
 
 
 def test_another_seed_gives_another_answer() -> None:

@@ -176,6 +176,24 @@ def test_the_autoencoder_learns_first_and_then_no_more() -> None:
     assert float(spread) == pytest.approx(1.0, abs=1e-3)
 
 
+def test_the_autoencoder_learns_to_rebuild_images() -> None:
+    config = replace(LATENT, autoencoder=VQConfig(width=8, groups=4, codes=64))
+    made = training(config, replace(OPTIONS, autoencoder_steps=80, learning_rate=5e-3))
+    photos = crops(skimage.data.astronaut(), 256, 5)
+    for step in range(80):
+        rows = np.random.default_rng(step).integers(256, size=8)
+        shown = TrainingBatch(
+            clean=photos[rows], degraded=photos[rows], labels=None, seeds=np.arange(8) + step
+        )
+        made.step(shown)
+    held_out = crops(skimage.data.astronaut(), 24, 6)
+    with torch.no_grad():
+        rebuilt = made.networks.decode(made.networks.encode(2 * held_out - 1))
+    rebuilt = ((rebuilt + 1) / 2).clamp(0, 1)
+    mean = held_out.mean(dim=(0, 2, 3), keepdim=True).expand_as(held_out)
+    assert mean_psnr(rebuilt, held_out) > mean_psnr(mean, held_out) + 2.0
+
+
 def test_the_exported_restorer_has_the_averaged_weights_and_is_a_copy() -> None:
     made = training()
     for step in range(4):
