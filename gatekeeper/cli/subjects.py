@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from gatekeeper.bundle import ClassifierSpec, FittedGate
     from gatekeeper.evaluation import Subject
     from gatekeeper.recipe import Recipe
+
+
+# A path may hold a "=", a name holds no slash.
+_NAMED = re.compile(r"(?P<name>[\w.+-]+)=(?P<source>.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,14 +72,19 @@ def _open(text: str) -> Opened:
     from gatekeeper.bundle import load_bundle
     from gatekeeper.recipe import load_recipe
 
-    name, equals, rest = text.partition("=")
-    source = rest if equals else text
+    named = None if Path(text).exists() else _NAMED.match(text)
+    source = text if named is None else named["source"]
     if source.endswith(".toml"):
         recipe = load_recipe(Path(source))
-        return Opened(name=name if equals else recipe.name, source=source, gate=None, recipe=recipe)
+        return Opened(
+            name=recipe.name if named is None else named["name"],
+            source=source,
+            gate=None,
+            recipe=recipe,
+        )
     gate = load_bundle(resolve_bundle(source))
     return Opened(
-        name=name if equals else gate[0].name,
+        name=gate[0].name if named is None else named["name"],
         source=source,
         gate=gate,
         recipe=None,
