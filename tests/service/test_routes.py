@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import struct
 import zlib
@@ -219,3 +220,54 @@ def _references(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _references(value)
+
+
+def batch(client: TestClient, node: Any) -> Any:
+    return client.post("/v1/decide/batch", json=node)
+
+
+def base64_of(*files: bytes) -> dict[str, Any]:
+    return {"images": [base64.b64encode(each).decode() for each in files]}
+
+
+def test_a_batch_has_one_result_per_image(
+    client: TestClient, image_file: Callable[..., bytes]
+) -> None:
+    answer = batch(client, base64_of(image_file(grey=0), b"no image", image_file(grey=255)))
+    assert answer.status_code == 200
+    dark, bad, bright = answer.json()["results"]
+    assert (dark["decision"]["action"], dark["error"]) == ("abstain", None)
+    assert bright["decision"]["class_name"] == "bag"
+    assert bad["decision"] is None
+    assert (bad["error"]["code"], bad["error"]["reason"]) == (
+        "undecodable_image",
+        "unsupported_format",
+    )
+    alone = post(client, image_file(grey=255)).json()
+    for body in (alone, bright["decision"]):
+        del body["duration_ms"]
+    assert bright["decision"] == alone
+
+
+@pytest.mark.parametrize(
+    ("node", "sentence"),
+    [
+        ({}, "expected {"),
+        ({"images": []}, "expected {"),
+        ({"images": [3]}, "expected {"),
+        ({"images": ["aGk="], "more": 1}, "expected {"),
+        ({"images": ["a b"]}, "expected images as base64"),
+        ({"images": ["\u00e9"]}, "expected images as base64"),
+        ({"images": ["aGk="] * 65}, "at most 64 images in a request, got 65"),
+        ([], "expected a JSON object"),
+    ],
+)
+def test_batches_that_cannot_be_read(client: TestClient, node: Any, sentence: str) -> None:
+    answer = batch(client, node)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed")
+    assert sentence in answer.json()["error"]["message"]
+
+
+def test_a_batch_is_json(client: TestClient) -> None:
+    answer = client.post("/v1/decide/batch", content=b"{}", headers=PNG)
+    assert answer.status_code == 415
