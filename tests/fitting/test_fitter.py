@@ -412,3 +412,13 @@ def test_a_shift_aware_calibrator_reads_the_signals_and_survives_the_disk(tmp_pa
     after = Gatekeeper.load(tmp_path / "bundle", device="cpu").decide(images)
     assert [d.to_json() for d in after] == [d.to_json() for d in before]
     assert any(len(d.attempts) == 2 for d in after)
+
+
+def test_the_certificate_tells_what_the_router_takes_for_what() -> None:
+    said = small_gate.small().result.fitted.certificate["router"]
+    assert said["types"] == ["clean", "dark", "impulse"]
+    counts = np.array(said["confusion"])
+    # Every *fit* image once clean, and once under one of three corruptions, one of them not routed.
+    assert counts[0].sum() == 1000
+    assert 600 < counts[1:].sum() < 730
+    assert np.trace(counts) / counts.sum() > 0.8
