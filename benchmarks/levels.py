@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -110,7 +111,12 @@ def figures(
     gains = [each.f1(cell) - each.f1(BASELINE) for each in judged]
     pairs = [each.problem.pair for each in judged]
     low, high = _interval(pairs, gains)
-    said = f"{cell[0]} + {cell[1]} against random + smote"
+    said = f"{cell[0]} + {cell[1]} against random + smote; mean F1 " + ", ".join(
+        f"{sampler} + {method} {fmean(each.f1((sampler, method)).mean() for each in judged):.3f}"
+        for sampler, method in dict.fromkeys(
+            [cell, BASELINE, ("random", cell[1]), (cell[0], "smote")]
+        )
+    )
     found = [
         Figure(
             name="f1_gain_over_random_smote",
@@ -233,6 +239,7 @@ def described(pairs: Sequence[Pair], found: Sequence[Problem]) -> dict[str, Any]
         "split": "calibrate",
         "space": SPEC,
         "pairs": {pair.name: dict(pair.data) for pair in pairs},
+        "peers": {name: metadata.version(name) for name in ("imbalanced-learn",)},
         "n_pool": len(found[0].pool),
         "n_grid": len(found[0].grid),
         "n": sum(len(problem.grid) for problem in found if not problem.development),
