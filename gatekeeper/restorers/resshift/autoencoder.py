@@ -108,15 +108,17 @@ class VQAutoencoder(nn.Module):
 
     def quantise(self, latents: Tensor) -> Quantised:
         """The nearest entry of the codebook for each position of the latents (B, C, h, w)."""
-        flat = latents.permute(0, 2, 3, 1)
-        book = self.codebook.weight.to(latents.dtype)
-        # |a - b|² without |a|², which is the same for all entries.
-        distance = book.square().sum(dim=1) - 2.0 * flat @ book.T
-        codes = distance.argmin(dim=-1)
-        found = F.embedding(codes, book).permute(0, 3, 1, 2)
-        loss = F.mse_loss(found, latents.detach()) + _COMMITMENT * F.mse_loss(
-            latents, found.detach()
-        )
+        with torch.autocast(latents.device.type, enabled=False):
+            # In bfloat16 neighbouring entries are as far away as one another.
+            latents, book = latents.float(), self.codebook.weight.float()
+            flat = latents.permute(0, 2, 3, 1)
+            # |a - b|² without |a|², which is the same for all entries.
+            distance = book.square().sum(dim=1) - 2.0 * flat @ book.T
+            codes = distance.argmin(dim=-1)
+            found = F.embedding(codes, book).permute(0, 3, 1, 2)
+            loss = F.mse_loss(found, latents.detach()) + _COMMITMENT * F.mse_loss(
+                latents, found.detach()
+            )
         # found, with the gradient of the latents.
         return Quantised(latents + (found - latents).detach(), codes, loss)
 

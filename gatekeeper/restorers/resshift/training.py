@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatekeeper.errors import InputError, TrainingError
+from gatekeeper.errors import InputError
 from gatekeeper.protocols import TrainingBatch
 from gatekeeper.restorers.resshift.autoencoder import VQAutoencoder
 from gatekeeper.restorers.resshift.config import ResShiftConfig
@@ -23,7 +23,7 @@ from gatekeeper.restorers.unet.losses import Features, feature_distance
 from gatekeeper.restorers.unet.optimising import Optimiser
 from gatekeeper.types import IntArray
 
-_STEP_STREAM, _NOISE_STREAM = 8001, 8002
+_STEP_STREAM, _NOISE_STREAM, _HOLE_STREAM = 8001, 8002, 8003
 _CHAIN, _LATENT = "chain.", "latent."
 
 
@@ -146,8 +146,10 @@ class ResShiftTraining:
                 "expected no mask, because the configuration has no channel for it, got one: set "
                 "mask in the configuration, or leave it out of the batch"
             )
-        if self._latent is not None and self._latent.steps_done < self.options.autoencoder_steps:
-            return self._latent_step(batch, self._latent)
+        autoencoder, latent = self.networks.autoencoder, self._latent
+        learning = latent is not None and latent.steps_done < self.options.autoencoder_steps
+        if autoencoder is not None and latent is not None and learning:
+            return self._latent_step(batch, autoencoder, latent)
         self._optimiser.clear()
         self.networks.unet.train()
         n = len(batch.clean)
@@ -234,18 +236,21 @@ class ResShiftTraining:
         if batch.mask is not None or not self.config.mask or self.options.hole_share == 0.0:
             return batch.mask
         height, width = batch.clean.shape[2:]
-        drawn = [g.uniform() for g in generators(batch.seeds, _STEP_STREAM + 1)]
+        drawn = [g.uniform() for g in generators(batch.seeds, _HOLE_STREAM)]
         whole = torch.tensor([share >= self.options.hole_share for share in drawn])
         mask = random_masks(batch.seeds, height, width)
         return torch.where(whole.reshape(-1, 1, 1, 1), torch.ones_like(mask), mask)
 
-    def _latent_step(self, batch: TrainingBatch, optimiser: Optimiser[VQAutoencoder]) -> float:
+    def _latent_step(
+        self,
+        batch: TrainingBatch,
+        autoencoder: VQAutoencoder,
+        optimiser: Optimiser[VQAutoencoder],
+    ) -> float:
         """One step of the autoencoder, on the clean images."""
-        autoencoder = self.networks.autoencoder
-        if autoencoder is None:
-            raise TrainingError("expected an autoencoder in this training, got none: start anew")
         wanted, _, _ = self._prepared(batch.clean, batch.clean, None)
-        if optimiser.steps_done == 0:
+        # Images that are not finite end in an error below, and must not reach the codebook.
+        if optimiser.steps_done == 0 and bool(torch.isfinite(wanted).all()):
             generator = torch.Generator().manual_seed(int(batch.seeds[0]) % 2**63)
             autoencoder.place_codes(wanted, generator)
         optimiser.clear()

@@ -40,6 +40,18 @@ def test_the_nearest_entry_by_hand(autoencoder: VQAutoencoder) -> None:
     assert found.loss.item() == pytest.approx(1.25 * 0.74 / 6)
 
 
+@torch.no_grad()
+def test_the_nearest_entry_is_found_in_full_precision() -> None:
+    torch.manual_seed(0)
+    made = VQAutoencoder(VQConfig(width=8, groups=4, codes=64))
+    # Entries whose differences are below the spacing of bfloat16 at 1.
+    made.codebook.weight.copy_(1.0 + 3e-3 * torch.arange(64)[:, None].expand(-1, 3))
+    latents = made.codebook.weight.T.reshape(1, 3, 8, 8) + 1e-5
+    with torch.autocast("cpu", torch.bfloat16):
+        found = made.quantise(latents)
+    assert found.codes.flatten().tolist() == list(range(64))
+
+
 def test_the_gradient_passes_straight_through(autoencoder: VQAutoencoder) -> None:
     latents = torch.randn(1, 2, 3, 3, requires_grad=True)
     weights = torch.randn(1, 2, 3, 3)

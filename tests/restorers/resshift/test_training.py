@@ -211,7 +211,6 @@ def test_the_exported_restorer_has_the_averaged_weights_and_is_a_copy() -> None:
 def test_a_loss_that_is_not_finite_is_an_error_and_changes_nothing() -> None:
     for config in (PLAIN, LATENT):
         made, shown = training(config), batch()
-        made.step(batch(1))
         before = made.state()
         with pytest.raises(TrainingError, match="finite loss"):
             made.step(replace(shown, clean=torch.full_like(shown.clean, math.nan)))
