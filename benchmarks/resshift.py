@@ -33,7 +33,12 @@ from gatekeeper.memory import keep_freed_memory
 from gatekeeper.metrics import psnr, ssim
 from gatekeeper.paths import cache_dir
 from gatekeeper.protocols import TrainingBatch
-from gatekeeper.restorers.resshift import ResShiftOptions, SwinUNetConfig
+from gatekeeper.restorers.resshift import (
+    PARAMETRISATIONS,
+    Parametrisation,
+    ResShiftOptions,
+    SwinUNetConfig,
+)
 from gatekeeper.types import FloatArray, IntArray
 
 METHODS = ("resshift-4", "resshift-15", "one-pass", "epsilon-4", "epsilon-15")
@@ -103,7 +108,15 @@ class Bench:
         }
 
 
-def open_bench(spec: str | None, *, quick: bool, steps: int, n_images: int, seed: int) -> Bench:
+def open_bench(
+    spec: str | None,
+    *,
+    quick: bool,
+    steps: int,
+    n_images: int,
+    seed: int,
+    predicts: Parametrisation = "x0",
+) -> Bench:
     """Read the data and make the plan.
 
     Args:
@@ -112,6 +125,7 @@ def open_bench(spec: str | None, *, quick: bool, steps: int, n_images: int, seed
         steps: Of each training; not used with ``quick``.
         n_images: Judged images; likewise.
         seed: Of splits, weights, batches.
+        predicts: What the network of ResShift predicts.
 
     Raises:
         InputError: no data are named.
@@ -138,6 +152,7 @@ def open_bench(spec: str | None, *, quick: bool, steps: int, n_images: int, seed
         network=network,
         options=options,
         batch_size=8 if quick else 16,
+        predicts=predicts,
         keep_every=60 if quick else 250,
         seed=seed,
     )
@@ -290,6 +305,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=300, help="judged images")
     parser.add_argument("--seed", type=int, default=0, help="of splits, weights, batches")
     parser.add_argument("--out", type=Path, default=None, help="folder for resshift.json")
+    parser.add_argument("--predicts", choices=PARAMETRISATIONS, default="x0", help="of ResShift")
     arguments = parser.parse_args(argv)
     started = time.perf_counter()
     keep_freed_memory()
@@ -299,6 +315,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         steps=arguments.steps,
         n_images=arguments.images,
         seed=arguments.seed,
+        predicts=arguments.predicts,
     )
     cells, seconds = measured(bench, cache_dir() / "resshift")
     found = figures(cells, seconds, seed=arguments.seed)
@@ -311,7 +328,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     usual = Path("runs") / "benchmarks" if arguments.quick else RESULTS
     path = write_results(
         "resshift",
-        command=f"python -m benchmarks.resshift {chosen} --seed {arguments.seed}",
+        command=f"python -m benchmarks.resshift {chosen} --seed {arguments.seed} "
+        f"--predicts {arguments.predicts}",
         seeds=[arguments.seed],
         data=described(bench.data, spec, len(bench.test)),
         seconds=time.perf_counter() - started,

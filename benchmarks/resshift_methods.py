@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks.resshift_peers import EpsilonDiffusion, OnePass, Peer
 from gatekeeper.protocols import TrainingBatch
 from gatekeeper.restorers.resshift import (
+    Parametrisation,
     ResShiftConfig,
     ResShiftOptions,
     ResShiftTraining,
@@ -63,6 +64,7 @@ class Plan:
         network: Size of the network, the same for all.
         options: Schedule, the same for all.
         batch_size: Images per step.
+        predicts: What the network of ResShift predicts.
         keep_every: Steps between kept checkpoints.
         seed: Of initial weights and batches.
     """
@@ -70,6 +72,7 @@ class Plan:
     network: SwinUNetConfig
     options: ResShiftOptions
     batch_size: int
+    predicts: Parametrisation
     keep_every: int
     seed: int
 
@@ -87,7 +90,11 @@ def beginning(method: str, plan: Plan) -> InTraining:
     kind, _, steps = method.partition("-")
     if kind == "resshift":
         config = ResShiftConfig(
-            steps=int(steps), least_noise=LEAST_NOISE[int(steps)], network=plan.network, mask=True
+            steps=int(steps),
+            least_noise=LEAST_NOISE[int(steps)],
+            predicts=plan.predicts,
+            network=plan.network,
+            mask=True,
         )
         return ResShiftTraining(
             config, replace(plan.options, hole_share=0.0), seed=plan.seed, device="cpu"

@@ -17,6 +17,7 @@ PLAN = Plan(
     network=SwinUNetConfig(width=4, groups=2, swin_width=4, head_width=2, window=2),
     options=ResShiftOptions(steps=5, learning_rate=1e-2),
     batch_size=2,
+    predicts="residual",
     keep_every=2,
     seed=3,
 )
@@ -43,6 +44,7 @@ def test_methods_are_what_they_are_called() -> None:
         assert 2.0 * ours.config.training_chain().schedule.roots[0] == pytest.approx(
             {4: 0.2, 15: 0.04}[steps]
         )
+        assert ours.config.predicts == "residual"
         theirs = made[f"epsilon-{steps}"]
         assert isinstance(theirs, EpsilonDiffusion)
         assert len(theirs.kept) == steps + 1
