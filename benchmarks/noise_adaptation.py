@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _jobs(parts: Sequence[Part], seeds: Sequence[int]) -> list[tuple[Part, str, int]]:
-    return [(part, arm, seed) for seed in seeds for part in parts for arm in reversed(list(ARMS))]
+    jobs: list[tuple[Part, str, int]] = []
+    for number, (seed, part) in enumerate(product(seeds, parts)):
+        # To and fro, because later arms take longer: two workers then have as much to do.
+        arms = list(ARMS)[:: 1 if number % 2 else -1]
+        jobs += [(part, arm, seed) for arm in arms]
+    return jobs
 
 
 def _train(part: Part, arm: str, seed: int, size: Size) -> Restorer:

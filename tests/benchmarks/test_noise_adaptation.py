@@ -115,12 +115,25 @@ def test_something_must_be_asked_for(given: dict[str, str]) -> None:
         module.parts_of(argparse.Namespace(**arguments))
 
 
+def test_two_workers_have_as_much_to_do() -> None:
+    parts = [Part(domain(), None, {}), Part(domain(labels=True), None, {})]
+    jobs = [(part.domain.labels is None, arm, seed) for part, arm, seed in
+            module._jobs(parts, [0, 1, 2])]  # fmt: skip
+    assert len(set(jobs)) == 24
+    for share in (jobs[::2], jobs[1::2]):
+        assert sorted(arm for _, arm, _ in share) == sorted([*module.ARMS] * 3)
+
+
 def test_a_quick_run_from_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_study: Study
 ) -> None:
     monkeypatch.setattr(module, "open_study", lambda spec, *, quick: quick_study)
     monkeypatch.setattr(module, "cache_dir", lambda: tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "cache" / "benchmarks" / "noise-adaptation"
+    module.main(["--quick", "--shard", "0/2"])
+    assert len(list(folder.iterdir())) == 4
+    assert not (tmp_path / "runs").exists()
     module.main(["--quick"])
     path = tmp_path / "runs" / "benchmarks" / "noise_adaptation.json"
     body = json.loads(path.read_text(encoding="utf-8"))
@@ -131,5 +144,4 @@ def test_a_quick_run_from_end_to_end(
     assert {row["method"] for row in body["table"]} == {"input", *module.ARMS}
     assert {row["domain"] for row in body["table"]} == {"camera", "synthetic camera"}
     assert {"name", "split", "n", "digest"} <= body["data"].keys()
-    kept = list((tmp_path / "cache" / "benchmarks" / "noise-adaptation").iterdir())
-    assert len(kept) == 8
+    assert len(list(folder.iterdir())) == 8
