@@ -80,28 +80,6 @@ def test_the_same_content_gives_the_same_small_page(
     assert path.stat().st_size < MAX_BYTES
 
 
-def test_the_gallery_shows_accepted_errors_and_rescues(
-    evaluation_content: EvaluationContent,
-) -> None:
-    evaluation = evaluation_content.evaluation
-    shown = gallery_of(evaluation, per_kind=3)
-    errors = [item for item in shown if item.verdict == "Accepted, and wrong."]
-    rescues = [item for item in shown if "into a right one" in item.verdict]
-    assert len(errors) == len(rescues) == 3
-    for item in errors:
-        assert item.decision["action"] == "accept"
-        assert item.decision["class_name"] != item.truth
-    for item in rescues:
-        assert item.restored is not None
-        assert item.decision["class_name"] == item.truth
-        assert item.decision["attempts"][0]["class_name"] != item.truth
-    gate = evaluation.answers["gate"]
-    wrong = gate.gate.accepted & ~gate.final_correct
-    assert errors[0].decision["reliability"] == pytest.approx(
-        gate.gate.reliability[wrong].max(), abs=1e-4
-    )
-
-
 def test_a_classifier_alone_has_a_page_too(evaluation_content: EvaluationContent) -> None:
     evaluation, record = evaluation_content.evaluation, evaluation_content.record
     alone = replace(evaluation, subjects=evaluation.subjects[1:], comparisons=())
