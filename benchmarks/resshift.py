@@ -4,8 +4,11 @@
     python -m benchmarks.resshift --quick
 
 ResShift at T = 4 and 15, the same network in one pass, and a diffusion from noise at 4 and 15
-steps are each trained on the same mixture of noise, blur, half resolution and holes. Checkpoints
-and measured cells are kept under the hash of code, data and plan: a run that was stopped goes on.
+steps are each trained on the same mixture of noise, blur, half resolution and holes. ResShift
+predicts the residual here, not x0 as in the paper: after 250 steps on CIFAR-10's training images,
+judged on 64 others of them, x0 was still 2.5 dB below the degraded input at x2, the residual at
+it. Checkpoints and measured cells are kept under the hash of code, data and plan: a run that was
+stopped goes on.
 """
 
 from __future__ import annotations
@@ -115,7 +118,7 @@ def open_bench(
     steps: int,
     n_images: int,
     seed: int,
-    predicts: Parametrisation = "x0",
+    predicts: Parametrisation = "residual",
 ) -> Bench:
     """Read the data and make the plan.
 
@@ -305,7 +308,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=300, help="judged images")
     parser.add_argument("--seed", type=int, default=0, help="of splits, weights, batches")
     parser.add_argument("--out", type=Path, default=None, help="folder for resshift.json")
-    parser.add_argument("--predicts", choices=PARAMETRISATIONS, default="x0", help="of ResShift")
+    parser.add_argument(
+        "--predicts", choices=PARAMETRISATIONS, default="residual", help="of ResShift"
+    )
     arguments = parser.parse_args(argv)
     started = time.perf_counter()
     keep_freed_memory()

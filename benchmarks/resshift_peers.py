@@ -92,14 +92,14 @@ class Peer(ABC):
 
 
 class OnePass(Peer):
-    """The clean image straight from the degraded one: shown twice, no noise, one call."""
+    """What to add to the degraded image, in one call: it is shown twice, without noise."""
 
     def _loss(self, x0: Tensor, y: Tensor, known: Tensor | None, seeds: IntArray) -> Tensor:
-        return F.mse_loss(self._network(y, y, self._first(y), known), x0)
+        return F.mse_loss(y + self._network(y, y, self._first(y), known), x0)
 
     def _answer(self, y: Tensor, known: Tensor | None, seeds: IntArray) -> Tensor:
-        predicted: Tensor = self._trained(y, y, self._first(y), known)
-        return predicted
+        added: Tensor = self._trained(y, y, self._first(y), known)
+        return y + added
 
     @staticmethod
     def _first(y: Tensor) -> Tensor:
