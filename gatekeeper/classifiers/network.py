@@ -161,6 +161,20 @@ class TorchClassifier(ABC):
         """
         return self._forward(self._preprocessing.apply(images))[0]
 
+    def features_with_gradient(self, images: Tensor) -> Tensor:
+        """Features (B, F) of images on the classifier's device, differentiable in the images.
+
+        Raises:
+            InputError: this network has no features of its own.
+        """
+        features = self._forward(self._preprocessing.apply(images))[1]
+        if features is None:
+            raise InputError(
+                f"expected a classifier with features, got {self._model_id}, which has none: name "
+                "one from timm, or leave out what compares features"
+            )
+        return features
+
     @property
     def device(self) -> torch.device:
         """Where the network computes."""

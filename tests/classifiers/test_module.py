@@ -155,6 +155,29 @@ def test_the_callers_module_is_left_alone_and_cannot_reach_in():
     np.testing.assert_array_equal(classifier.look(images).logits, before)
 
 
+def test_features_are_differentiable_in_the_images() -> None:
+    """By hand: the mean of (x − 0.5) / 0.2 over 16 pixels, so 1 / (16 · 0.2) each."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+    classifier = ModuleClassifier(
+        network, class_names=NAMES, size=4, feature_layer="1", mean=[0.5] * 3, std=[0.2] * 3,
+        device="cpu",
+    )  # fmt: skip
+    images = torch.rand(2, 3, 4, 4, requires_grad=True)
+    features = classifier.features_with_gradient(images)
+    np.testing.assert_allclose(
+        features.detach(), classifier.look(images.detach()).features, rtol=1e-6
+    )
+    features[:, 1].sum().backward()
+    torch.testing.assert_close(images.grad[:, 1], torch.full((2, 4, 4), 1 / 3.2))
+    assert not images.grad[:, [0, 2]].any()
+
+
+def test_a_network_without_features_says_so() -> None:
+    classifier = ModuleClassifier(tiny(), class_names=NAMES, size=12, **PLAIN)
+    with pytest.raises(InputError, match="expected a classifier with features"):
+        classifier.features_with_gradient(torch.rand(1, 3, 12, 12))
+
+
 def test_names_and_arguments_of_factories(here):
     plain = ModuleClassifier("users_nets:tiny", class_names=NAMES, size=12, **PLAIN)
     assert plain.model_id == "users_nets:tiny"
