@@ -7,7 +7,9 @@ ResShift at T = 4 and 15, the same network in one pass, and a diffusion from noi
 steps are each trained on the same mixture of noise, blur, half resolution and holes. ResShift
 predicts the residual here, not x0 as in the paper: in short trials at T = 4, judged on 64 other
 training images of CIFAR-10, x0 was 2.5 dB below the degraded input at x2 after 250 steps, the
-residual at it after 250 and 0.6 dB below after 600. Checkpoints and measured cells are kept under the hash of code, data and plan: a run that was
+residual at it after 250 and 0.6 dB below after 600.
+
+Checkpoints and measured cells are kept under the hash of code, data and plan: a run that was
 stopped goes on.
 """
 
