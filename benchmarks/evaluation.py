@@ -54,7 +54,7 @@ from gatekeeper.report import EvaluationContent, gallery_of, write_evaluation
 from gatekeeper.training import classifier_of_record, train_classifier
 
 ROOT = Path(__file__).resolve().parents[1]
-CLASSIFIER = "resnet10-cifar10"
+CLASSIFIER = "resnet18-cifar10"
 _BATCH = 256
 _SEED = 0
 _PATIENCE_S = 120.0

@@ -52,7 +52,7 @@ from gatekeeper.restorers.autoencoder import AutoencoderConfig
 from gatekeeper.training import restorer, train_restorer
 from gatekeeper.types import FloatArray, IntArray
 
-RECIPES = ("cifar10-resnet10", "cifar10-mobilenetv2")
+RECIPES = ("cifar10-resnet18", "cifar10-mobilenetv2")
 """Recipes in ``calibration/``, one per classifier."""
 
 _SHUFFLES = 50

@@ -44,7 +44,7 @@ from gatekeeper.types import BoolArray, StrArray
 
 ROOT = Path(__file__).resolve().parents[1]
 
-CLASSIFIERS = ("resnet10-cifar10", "mobilenetv2-cifar10")
+CLASSIFIERS = ("resnet18-cifar10", "mobilenetv2-cifar10")
 """Records in ``models/``."""
 
 HELD_OUT_GROUPS = ("noise", "blur", "tone and weather", "digital", "geometric", "C-bar-like")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gatekeeper.training.recipe import TrainingRecipe
     from gatekeeper.training.restorer_recipe import RestorerRecipe
 
-_EXAMPLE = """  gatekeeper train models/resnet10-cifar10/recipe.toml --data-dir cifar --out mine
-  gatekeeper train models/resnet10-cifar10/recipe.toml --data-dir cifar --out mine --resume
+_EXAMPLE = """  gatekeeper train models/resnet18-cifar10/recipe.toml --data-dir cifar --out mine
+  gatekeeper train models/resnet18-cifar10/recipe.toml --data-dir cifar --out mine --resume
   gatekeeper train denoiser.toml --clean photos --out mine
   gatekeeper train camera.toml --clean photos --noisy from-my-camera --out mine"""
 

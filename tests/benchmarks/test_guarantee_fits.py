@@ -80,7 +80,7 @@ def test_an_autoencoder_is_trained_once_for_all_seeds(monkeypatch: pytest.Monkey
 
 def test_a_full_run_needs_data() -> None:
     with pytest.raises(InputError, match="--data"):
-        gates(None, "cifar10-resnet10", quick=False, progress=Silent())
+        gates(None, "cifar10-resnet18", quick=False, progress=Silent())
     with pytest.raises(InputError, match="--data"):
         gate_fits(None, [0], quick=False)
 

@@ -56,7 +56,7 @@ def test_an_onnx_file_is_named_by_a_recipe_beside_it(tmp_path: Path) -> None:
 
 def test_a_shipped_record_is_named_by_a_recipe(tmp_path: Path) -> None:
     text = (
-        'name = "cifar"\n[classifier]\nrecord = "resnet10-cifar10"\n[data]\nimage_size = [32, 32]'
+        'name = "cifar"\n[classifier]\nrecord = "resnet18-cifar10"\n[data]\nimage_size = [32, 32]'
     )
     (opened,) = open_all([f"mine={write(tmp_path / 'r.toml', text)}"])
     assert opened.name == "mine"
