@@ -38,8 +38,8 @@ SIZES: Mapping[str, Mapping[str, int]] = {
     "cifar10": SPLIT_SIZES,
 }  # fmt: skip
 
-CIFAR_CLASSIFIERS = ("mobilenetv2-cifar10",)
-"""Records in ``models/`` that are final."""
+CIFAR_CLASSIFIERS = ("resnet18-cifar10", "mobilenetv2-cifar10")
+"""Records in ``models/``."""
 
 DEVELOPMENT = ("digits8/conv", "digits8/mlp")
 """The configuration is named on these pairs and judged on all others."""
