@@ -29,6 +29,7 @@ _LIMITS = (
     "max_waiting",
     "max_restoring",
     "max_images",
+    "audit_days",
 )
 _FAILURE_POLICIES = ("reject", "pass_flagged", "abstain")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -63,6 +64,11 @@ class Settings:
             points, dashes and underscores.
         model_version: Which version it calls it, of the same characters.
         decode_threads: Threads that turn bytes into pixels, at least 1.
+        admin_port: TCP port of this machine (127.0.0.1) for metrics; 0 opens none, and shows
+            them on ``port`` where ``host`` is a loopback address.
+        keys_file: TOML file of API keys; empty asks for none.
+        audit_dir: Folder for the audit log; empty keeps none.
+        audit_days: Days that audit records are kept, at least 1.
         shutdown_timeout_s: Time that running requests have to end on shutdown, at least 1.
         log_level: One of critical, error, warning, info, debug.
 
@@ -88,6 +94,10 @@ class Settings:
     model_name: str = "gatekeeper"
     model_version: str = "1"
     decode_threads: int = 2
+    admin_port: int = 0
+    keys_file: str = ""
+    audit_dir: str = ""
+    audit_days: int = 30
     shutdown_timeout_s: int = 20
     log_level: str = "info"
 
@@ -98,8 +108,11 @@ class Settings:
                 "host must be an address such as 127.0.0.1 (0.0.0.0 for every interface), got an "
                 "empty one"
             )
-        if not 0 <= self.port <= _HIGHEST_PORT:
-            raise InputError(f"port must be in 0…{_HIGHEST_PORT}, got {self.port}")
+        for name in ("port", "admin_port"):
+            if not 0 <= getattr(self, name) <= _HIGHEST_PORT:
+                raise InputError(f"{name} must be in 0…{_HIGHEST_PORT}, got {getattr(self, name)}")
+        if self.admin_port and self.admin_port == self.port:
+            raise InputError(f"admin_port must differ from port, got {self.port} for both")
         for name in _LIMITS:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):

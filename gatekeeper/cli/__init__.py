@@ -12,13 +12,25 @@ import traceback
 from collections.abc import Sequence
 
 from gatekeeper import __version__
-from gatekeeper.cli import data, decide, demo, doctor, evaluate, fit, levels, registry, serve, train
+from gatekeeper.cli import (
+    audit,
+    data,
+    decide,
+    demo,
+    doctor,
+    evaluate,
+    fit,
+    levels,
+    registry,
+    serve,
+    train,
+)
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.memory import keep_freed_memory
 
 __all__ = ["main"]
 
-_COMMANDS = (demo, fit, evaluate, levels, train, decide, serve, registry, data, doctor)
+_COMMANDS = (demo, fit, evaluate, levels, train, decide, serve, audit, registry, data, doctor)
 
 _INTERNAL = 3
 _BAD = 2

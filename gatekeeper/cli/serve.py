@@ -19,6 +19,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_bundle(parser)
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 8080)")
+    parser.add_argument("--admin-port", type=int, help="port of this machine for metrics")
+    parser.add_argument("--keys", metavar="FILE", help="TOML file of API keys")
+    parser.add_argument("--audit", metavar="DIR", help="folder for the audit log")
     parser.set_defaults(run=run)
 
 
@@ -29,7 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
     from gatekeeper.settings import Settings
 
     settings = Settings.from_env(os.environ)
-    given = {"host": arguments.host, "port": arguments.port}
+    given = {
+        "host": arguments.host,
+        "port": arguments.port,
+        "admin_port": arguments.admin_port,
+        "keys_file": arguments.keys,
+        "audit_dir": arguments.audit,
+    }
     settings = replace(settings, **{k: v for k, v in given.items() if v is not None})
     path = resolve_bundle(arguments.bundle)
     return serve(lambda: Gatekeeper.load(path), settings)

@@ -13,11 +13,11 @@ from gatekeeper.types import FloatArray
 class FailurePolicy(StrEnum):
     """What becomes of an image on which a stage failed.
 
-    REJECT gives an error (fails closed), PASS_FLAGGED the classifier's own answer with a flag
+    REFUSE gives an error (fails closed), PASS_FLAGGED the classifier's own answer with a flag
     (fails open), ABSTAIN an abstention with a flag.
     """
 
-    REJECT = "reject"
+    REFUSE = "reject"
     PASS_FLAGGED = "pass_flagged"  # noqa: S105  # no password
     ABSTAIN = "abstain"
 

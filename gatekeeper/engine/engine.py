@@ -50,6 +50,7 @@ class Engine:
             lost.
         options: Bounds and policies.
         observer: Is told what happens.
+        on_ready: Called in the engine's thread each time that it has become ready.
         clock: Monotonic seconds.
     """
 
@@ -59,11 +60,13 @@ class Engine:
         options: EngineOptions | None = None,
         *,
         observer: Observer | None = None,
+        on_ready: Callable[[], object] = bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.options = options or EngineOptions()
         self._load = load
         self._observer = observer or Silent()
+        self._on_ready = on_ready
         self._clock = clock
         self._changed = threading.Condition()
         self._state = State.LOADING
@@ -222,9 +225,8 @@ class Engine:
             self._leave(State.CLOSED)
 
     def _is_idle(self) -> bool:
-        return not (
-            self._state is State.READY and (len(self._first) or len(self._second) or self._running)
-        )
+        busy = len(self._first) or len(self._second) or self._running
+        return self._state is not State.READY or not busy
 
     def _leave(self, state: State) -> None:
         """For good: everything still waiting is answered."""
@@ -261,6 +263,7 @@ class Engine:
             self._state = State.READY
             self._changed.notify_all()
         try:
+            self._on_ready()
             while self._work_once(number, stages):
                 pass
         except Exception as error:  # noqa: BLE001  # a lost engine is replaced, whatever it died of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -12,12 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gatekeeper import __version__
+from gatekeeper.errors import InputError
+from gatekeeper.service.access import Access, Key, read_keys
+from gatekeeper.service.audit import AuditLog
 from gatekeeper.service.body_limit import BodyLimit, local_path
 from gatekeeper.service.envelope import Envelope, request_id_of
 from gatekeeper.service.errors import error_response
 from gatekeeper.service.host import Host, Load
 from gatekeeper.service.metrics import ServiceMetrics
 from gatekeeper.service.routes import DECIDE, DECIDE_BATCH, MEDIA_TYPES, make_router
+from gatekeeper.service.surfaces import Surfaces
 from gatekeeper.service.v2 import ROUTES as V2_ROUTES
 from gatekeeper.service.v2 import make_v2_router
 from gatekeeper.settings import Settings
@@ -39,25 +44,32 @@ def create_app(
 ) -> FastAPI:
     """The service as an ASGI app; it begins to load when it is started.
 
-    From the outside in: envelope (request id, versions, error bodies, counting), body limit,
-    routes. ``app.state.host`` is the :class:`Host`.
+    From the outside in: envelope (request id, versions, error bodies, counting), surfaces (which
+    port shows what), access (keys, where there are any), body limit, routes.
+    ``app.state.host`` is the :class:`Host`.
 
     Args:
         settings: Limits.
         load: Returns a verified gatekeeper; called once, in a thread, while ``/healthz`` answers.
         on_load_failure: Called, in that thread, if ``load`` or the canary image fails.
+
+    Raises:
+        InputError: the file of keys or the folder of the audit log cannot be used.
     """
     model = f"/v2/models/{settings.model_name}"
     whole = f"{model}/versions/{settings.model_version}"
     infer = (f"{model}/infer", f"{whole}/infer")
     metrics = ServiceMetrics((*_ROUTES, model, whole, *infer))
-    host = Host(load, settings, metrics)
+    audit = _audit_log(settings, metrics)
+    host = Host(load, settings, metrics, audit)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         host.start(on_load_failure)
         yield
         await run_in_threadpool(host.close)
+        if audit is not None:
+            await run_in_threadpool(audit.close)
 
     # FastAPI's own /docs loads its scripts from a third party; these come with the package.
     app = FastAPIOffline(
@@ -80,8 +92,30 @@ def create_app(
         max_bytes=settings.max_body_bytes,
         timeout_s=settings.body_timeout_s,
     )
+    if settings.keys_file:
+        app.add_middleware(Access, keys=_keys(Path(settings.keys_file)))
+    app.add_middleware(Surfaces, host=settings.host, admin_port=settings.admin_port)
     app.add_middleware(Envelope, host=host, metrics=metrics)
     return app
+
+
+def _keys(path: Path) -> tuple[Key, ...]:
+    try:
+        return read_keys(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"expected a file of keys at {path}, got: {error.strerror}; correct keys_file"
+        ) from error
+
+
+def _audit_log(settings: Settings, metrics: ServiceMetrics) -> AuditLog | None:
+    if not settings.audit_dir:
+        return None
+    return AuditLog(
+        Path(settings.audit_dir),
+        keep_days=settings.audit_days,
+        on_drop=metrics.audit_dropped,
+    )
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

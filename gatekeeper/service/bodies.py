@@ -86,3 +86,20 @@ def describe_loaded(gatekeeper: ServedGatekeeper) -> Loaded:
         ),
         certificate=CertificateBody(**{key: gatekeeper.certificate[key] for key in wanted}),
     )
+
+
+def audit_fields(body: DecisionBody) -> dict[str, Any]:
+    """What goes on record about a decision: hashes, numbers and versions, and no pixels."""
+    kept = ("action", "reason", "label", "reliability", "policy", "certified", "gear", "degraded")
+    whole = body.model_dump(mode="json")
+    attempts = [
+        {key: each[key] for key in ("restorer", "label", "reliability", "action")}
+        for each in whole["attempts"]
+    ]
+    return {
+        **{key: whole[key] for key in kept},
+        "attempts": attempts,
+        "image": whole["image"],
+        "versions": whole["versions"],
+        "duration_ms": whole["duration_ms"],
+    }

@@ -76,3 +76,9 @@ def request_id_of(scope: Scope) -> str:
     if "request_id" not in state:
         state["request_id"] = given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
     return state["request_id"]
+
+
+def who_asks(scope: Scope) -> dict[str, str]:
+    """What the audit log says about a request."""
+    key = scope.get("state", {}).get("key")
+    return {"request_id": request_id_of(scope), **({} if key is None else {"key": key})}

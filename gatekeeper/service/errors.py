@@ -3,11 +3,14 @@
 GatekeeperError
 └── RequestError             a request that is not answered with a decision
     ├── MalformedRequestError    400
+    ├── UnauthorisedError        401
+    ├── ForbiddenError           403
     ├── UnknownModelError        404
     ├── BodyTimeoutError         408
     ├── BodyTooLargeError        413
     ├── MediaTypeError           415
     ├── TooBusyError             429
+    ├── RateLimitError           429
     └── NotReadyError            503
 
 Errors of ``gatekeeper.wire`` and ``gatekeeper.engine`` have their places in the table, too. Below
@@ -40,6 +43,27 @@ class MalformedRequestError(RequestError):
     """The request contradicts itself or lacks its body."""
 
 
+class UnauthorisedError(RequestError):
+    """No key, or one that is not known."""
+
+
+class ForbiddenError(RequestError):
+    """The key is not good for this."""
+
+
+class RateLimitError(RequestError):
+    """A key is used too often.
+
+    Args:
+        retry_after_s: When to come back, at least 1.
+        message: The sentence.
+    """
+
+    def __init__(self, retry_after_s: int, message: str) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class UnknownModelError(RequestError):
     """No model of this name or version is served."""
 
@@ -67,6 +91,8 @@ class NotReadyError(RequestError):
 # Exception class → (status, code); the nearest base counts, all else is a bug: 500.
 _TABLE: dict[type[Exception], tuple[int, str]] = {
     MalformedRequestError: (400, "malformed"),
+    UnauthorisedError: (401, "unauthorised"),
+    ForbiddenError: (403, "forbidden"),
     UnknownModelError: (404, "unknown_model"),
     WireError: (400, "malformed"),
     ClientDisconnect: (400, "incomplete_body"),
@@ -76,6 +102,7 @@ _TABLE: dict[type[Exception], tuple[int, str]] = {
     ImageError: (422, "undecodable_image"),
     InputError: (422, "unsuitable_image"),
     TooBusyError: (429, "too_busy"),
+    RateLimitError: (429, "rate_limited"),
     OverloadError: (429, "overloaded"),
     StageError: (500, "stage_failed"),
     NotReadyError: (503, "not_ready"),
@@ -106,8 +133,12 @@ def error_response(error: Exception, request_id: str, *, path: str = "") -> Resp
     status, detail, headers = describe(error, request_id)
     if status in _COME_BACK:
         headers["Retry-After"] = str(
-            error.retry_after_s if isinstance(error, OverloadError) else RETRY_AFTER_S
+            error.retry_after_s
+            if isinstance(error, OverloadError | RateLimitError)
+            else RETRY_AFTER_S
         )
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     if status in _CLOSES:
         headers["Connection"] = "close"
     if is_protocol(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ from gatekeeper.engine import (
 from gatekeeper.errors import GatekeeperError, ImageError
 from gatekeeper.images import DecodeLimits
 from gatekeeper.pipeline import Gatekeeper
-from gatekeeper.service.bodies import Loaded, describe_loaded
+from gatekeeper.service.audit import AuditLog
+from gatekeeper.service.bodies import Loaded, audit_fields, describe_loaded
 from gatekeeper.service.errors import NotReadyError, TooBusyError
 from gatekeeper.service.intake import take_file, take_pixels
 from gatekeeper.service.metrics import ServiceMetrics
@@ -68,17 +69,28 @@ class Host:
             was lost.
         settings: Bounds and policies.
         metrics: Where decisions and refusals are counted.
+        audit: Where decisions are put on record, if anywhere.
     """
 
-    def __init__(self, load: Load, settings: Settings, metrics: ServiceMetrics) -> None:
+    def __init__(
+        self,
+        load: Load,
+        settings: Settings,
+        metrics: ServiceMetrics,
+        audit: AuditLog | None = None,
+    ) -> None:
+        self._audit = audit
         self._load = load
         self._metrics = metrics
         self._limits = DecodeLimits(
             max_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels
         )
         self._settings = settings
-        self._engine = Engine(self._load_and_try, _options(settings), observer=metrics)
+        self._engine = Engine(
+            self._load_and_try, _options(settings), observer=metrics, on_ready=self._announce
+        )
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "gatekeeper-decode")
+        self._tried: Loaded | None = None
         self._loaded: Loaded | None = None
         self._failure: str | None = None
         self._under_way = 0
@@ -167,11 +179,12 @@ class Host:
         """The result of work that would block the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
 
-    async def decide(self, data: bytes) -> Answered:
+    async def decide(self, data: bytes, *, who: Mapping[str, str] | None = None) -> Answered:
         """Decode and decide one image file.
 
         Args:
             data: Untrusted bytes.
+            who: As in :meth:`decide_all`.
 
         Raises:
             ImageError: they are not an acceptable image.
@@ -180,19 +193,24 @@ class Host:
             DeadlineError: the answer would be too late.
             StageError: a stage failed on it, and its policy is to say so.
         """
-        [result] = await self.decide_all(EncodedImages((data,)))
+        [result] = await self.decide_all(EncodedImages((data,)), who=who)
         if isinstance(result, Exception):
             raise result
         return result
 
     async def decide_all(
-        self, images: EncodedImages | PixelImages, *, timeout_s: float | None = None
+        self,
+        images: EncodedImages | PixelImages,
+        *,
+        timeout_s: float | None = None,
+        who: Mapping[str, str] | None = None,
     ) -> list[Answered | Exception]:
         """Decode and decide several images; what is wrong with one does not concern the others.
 
         Args:
             images: Untrusted.
             timeout_s: Time that the answers have, where less than the service's own deadline.
+            who: What the audit log says about the request: its id, the name of its key.
 
         Returns:
             One answer per image, or why it has none.
@@ -219,6 +237,8 @@ class Host:
             else:
                 body = loaded.body(result, each[1], time.perf_counter() - start)
                 self._metrics.decided(body)
+                if self._audit is not None:
+                    self._audit.record({**(who or {}), **audit_fields(body)})
                 results.append(Answered(body, result))
         return results
 
@@ -268,10 +288,15 @@ class Host:
             _LOG.exception("the bundle cannot be served: unexpected error while loading it")
             self._fail("loading met an unexpected error: the log of the service names it")
             raise
-        self._metrics.became_ready(loaded.versions, loaded.certificate)
-        self._loaded = loaded
-        _LOG.info("ready: bundle %s", loaded.versions.bundle)
+        self._tried = loaded
         return stages_of(loaded.gatekeeper)
+
+    def _announce(self) -> None:
+        # Only now is work let in: whoever reads that it is ready may send some at once.
+        self._loaded = self._tried
+        if self._loaded is not None:
+            self._metrics.became_ready(self._loaded.versions, self._loaded.certificate)
+            _LOG.info("ready: bundle %s", self._loaded.versions.bundle)
 
     def _fail(self, sentence: str) -> None:
         self._failure = sentence

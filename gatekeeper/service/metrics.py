@@ -134,6 +134,16 @@ class ServiceMetrics:
             registry=self._registry,
         )
 
+        self._audit_dropped = Counter(
+            "gatekeeper_audit_dropped_total",
+            "Decisions that are missing in the audit log.",
+            registry=self._registry,
+        )
+
+    def audit_dropped(self) -> None:
+        """Count a decision that is missing in the audit log."""
+        self._audit_dropped.inc()
+
     def answered(self, path: str, status: int) -> None:
         """Count a request by its route and status."""
         self._requests.labels(path if path in self._routes else OTHER, str(status)).inc()

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gatekeeper.engine import StageError
 from gatekeeper.service.connection import while_connected
-from gatekeeper.service.envelope import request_id_of
+from gatekeeper.service.envelope import request_id_of, who_asks
 from gatekeeper.service.errors import MalformedRequestError, describe, is_expected
 from gatekeeper.service.host import Answered, Host
 from gatekeeper.service.metrics import CONTENT_TYPE, ServiceMetrics
@@ -42,6 +42,8 @@ def _errors(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
 
 _REFUSALS = {
     400: "The body is empty, incomplete or not what it should be.",
+    401: "No key, or an unknown one, where keys are asked for.",
+    403: "The key is not good for this.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The media type or encoding is not accepted.",
@@ -86,7 +88,9 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
             data = await request.body()
             if not data:
                 raise MalformedRequestError("expected an image file, got an empty body: send one")
-            body = (await while_connected(request, host.decide(data))).body
+            body = (
+                await while_connected(request, host.decide(data, who=who_asks(request.scope)))
+            ).body
             response.headers[GEAR] = body.gear
             if body.degraded:
                 response.headers[DEGRADED] = ",".join(body.degraded)
@@ -103,7 +107,9 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
         with host.admission():
             data = await request.body()
             images = await host.aside(lambda: _files(data, max_images))
-            results = await while_connected(request, host.decide_all(images))
+            results = await while_connected(
+                request, host.decide_all(images, who=who_asks(request.scope))
+            )
             return BatchBody(results=[_item(each, request) for each in results])
 
     @router.get("/healthz", tags=["operation"])

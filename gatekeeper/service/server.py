@@ -8,7 +8,8 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -23,6 +24,7 @@ EXIT_CANNOT_LOAD = 2
 
 _KEEP_ALIVE_S = 5
 _BACKLOG = 2048
+_ADMIN_HOST = "127.0.0.1"
 _LOG = logging.getLogger("gatekeeper.service")
 
 
@@ -37,15 +39,21 @@ def serve(load: Load, settings: Settings) -> int:
         Exit code: 0 after an orderly stop, 2 if the gatekeeper could not be loaded.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: an address cannot be listened on, or the file of keys or the folder of the
+            audit log cannot be used.
     """
-    with _listen(settings) as listener:
+    with ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(_listen(settings))
+        listeners = [listener]
+        if settings.admin_port:
+            admin = replace(settings, host=_ADMIN_HOST, port=settings.admin_port, admin_port=0)
+            listeners.append(open_sockets.enter_context(_listen(admin)))
         stop = threading.Event()
         app = create_app(settings, load, on_load_failure=stop.set)
         server = _Server(_config(app, settings), stop)
         _LOG.info("listening on %s", _address(listener))
         with _orderly_stop(stop):
-            server.run(sockets=[listener])
+            server.run(sockets=listeners)
         return EXIT_OK if app.state.host.failure is None else EXIT_CANNOT_LOAD
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from gatekeeper import __version__
 from gatekeeper.service.compression import unpack
 from gatekeeper.service.connection import while_connected
+from gatekeeper.service.envelope import who_asks
 from gatekeeper.service.errors import NotReadyError, UnknownModelError, describe, is_expected
 from gatekeeper.service.host import Answered, Host
 from gatekeeper.settings import Settings
@@ -160,7 +161,8 @@ def _add_inference(router: APIRouter, host: Host, served: _Model, settings: Sett
             lengths = request.headers.getlist(HEADER_LENGTH)
             asked, images = await host.aside(lambda: read(data, encoding, lengths))
             results = await while_connected(
-                request, host.decide_all(images, timeout_s=asked.timeout_s)
+                request,
+                host.decide_all(images, timeout_s=asked.timeout_s, who=who_asks(request.scope)),
             )
             answer = _answer(asked, results, served, host.loaded().class_names)
             return Response(answer.body, headers=dict(answer.headers))

@@ -7,7 +7,10 @@ import pytest
 
 from gatekeeper import __version__, cli
 
-COMMANDS = ("demo", "fit", "train", "decide", "serve", "registry", "data", "doctor")
+COMMANDS = (
+    *("demo", "fit", "evaluate", "levels", "train", "decide", "serve", "audit", "registry"),
+    *("data", "doctor"),
+)
 VERBS = (
     *((command,) for command in COMMANDS),
     *(("registry", verb) for verb in ("list", "promote", "rollback", "verify")),
@@ -32,7 +35,9 @@ def test_every_help_has_an_example_of_itself(gatekeeper, command):
 @pytest.mark.parametrize("command", VERBS, ids=" ".join)
 def test_every_example_parses(gatekeeper, command):
     example = gatekeeper(*command, "--help").out.partition("example:\n")[2]
-    lines = [line.split() for line in example.splitlines() if line.startswith("  gatekeeper ")]
+    # A long example goes on after a backslash.
+    joined = example.replace("\\\n", "")
+    lines = [line.split() for line in joined.splitlines() if line.startswith("  gatekeeper ")]
     assert lines
     for _, *arguments in lines:
         assert cli._parser().parse_args(arguments).command == command[0]
@@ -46,7 +51,8 @@ def test_version(gatekeeper):
     ("arguments", "said"),
     [
         ((), "required: COMMAND"),
-        (("evaluate",), "invalid choice: 'evaluate'"),
+        (("adapt",), "invalid choice: 'adapt'"),
+        (("evaluate", "nowhere", "--data", "digits"), "expected a bundle's directory, got nowhere"),
         (("demo", "--sede", "1"), "unrecognized arguments: --sede"),
         (("demo", "--seed", "one"), "invalid int value"),
         (("decide", "somewhere"), "required: IMAGE"),

@@ -24,3 +24,16 @@ def test_flags_come_before_the_environment(gatekeeper, fitted, monkeypatch):
 def test_the_exit_code_is_that_of_the_service(gatekeeper, fitted, monkeypatch):
     monkeypatch.setattr(service, "serve", lambda load, settings: 2)
     assert gatekeeper("serve", fitted.bundle).code == 2
+
+
+def test_operation_has_flags(gatekeeper, fitted, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(
+        service, "serve", lambda load, settings: (seen.update(settings=settings), 0)[1]
+    )
+    given = ("--admin-port", "9100", "--keys", "keys.toml", "--audit", "log")
+    assert gatekeeper("serve", fitted.bundle, *given).code == 0
+    settings = seen["settings"]
+    assert (settings.admin_port, settings.keys_file, settings.audit_dir) == (
+        9100, "keys.toml", "log",
+    )  # fmt: skip

@@ -30,7 +30,7 @@ from tests.engine.conftest import BRIGHT, DARK, NAN, POISON, FakeStages, picture
 
 ALL = {
     policy: {Stage.DECIDE: policy, Stage.RESTORE: policy}
-    for policy in (FailurePolicy.REJECT, FailurePolicy.ABSTAIN, FailurePolicy.PASS_FLAGGED)
+    for policy in (FailurePolicy.REFUSE, FailurePolicy.ABSTAIN, FailurePolicy.PASS_FLAGGED)
 }
 
 
@@ -107,7 +107,7 @@ def test_shapes_do_not_mix(start: Callable[..., Engine], stages: FakeStages) -> 
 def test_a_bad_image_fails_alone(
     start: Callable[..., Engine], stages: FakeStages, bad: float
 ) -> None:
-    engine = start(stages, batch=32, policies=ALL[FailurePolicy.REJECT])
+    engine = start(stages, batch=32, policies=ALL[FailurePolicy.REFUSE])
     found = labels(engine, *[BRIGHT] * 5, bad, *[BRIGHT] * 5)
     assert found == [1] * 5 + [StageError] + [1] * 5
 
@@ -126,7 +126,7 @@ def test_memory_that_runs_out_makes_batches_small_for_good(
 @pytest.mark.parametrize(
     ("policy", "what", "label"),
     [
-        (FailurePolicy.REJECT, StageError, None),
+        (FailurePolicy.REFUSE, StageError, None),
         (FailurePolicy.ABSTAIN, Action.ABSTAIN, None),
         (FailurePolicy.PASS_FLAGGED, Action.ACCEPT, 7),
     ],
@@ -161,7 +161,7 @@ def test_nothing_is_passed_where_the_classifier_fails_too(
 @pytest.mark.parametrize(
     ("policy", "action", "label"),
     [
-        (FailurePolicy.REJECT, StageError, None),
+        (FailurePolicy.REFUSE, StageError, None),
         (FailurePolicy.ABSTAIN, Action.ABSTAIN, None),
         (FailurePolicy.PASS_FLAGGED, Action.ACCEPT, 3),
     ],
@@ -340,6 +340,14 @@ def test_an_engine_that_keeps_dying_is_given_up(
     assert [type(o) for o in outcomes] == [Failure] * 3 + [EngineDownError]
     wait_until(lambda: engine.state is State.FAILED)
     assert isinstance(engine.failure, torch.AcceleratorError)
+
+
+def test_it_tells_when_it_has_become_ready(stages: FakeStages) -> None:
+    states: list[bool] = []
+    engine = Engine(lambda: stages, on_ready=lambda: states.append(engine.is_ready))
+    engine.start()
+    wait_until(lambda: states == [True])
+    engine.close()
 
 
 def test_an_engine_that_cannot_load(start: Callable[..., Engine]) -> None:

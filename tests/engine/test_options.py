@@ -14,7 +14,7 @@ from gatekeeper.errors import InputError
     "given",
     [{"max_waiting": 0}, {"batch": 0}, {"restore_batch": -1}, {"max_bytes": 0},
      {"deadline_s": 0.0}, {"hang_after_s": float("nan")},
-     {"policies": {Stage.DECIDE: FailurePolicy.REJECT}}],
+     {"policies": {Stage.DECIDE: FailurePolicy.REFUSE}}],
 )  # fmt: skip
 def test_refused(given: dict[str, Any]) -> None:
     with pytest.raises(InputError):

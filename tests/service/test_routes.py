@@ -198,7 +198,7 @@ def test_api_description_covers_every_answer(
     }  # fmt: skip
     decide = api["paths"]["/v1/decide"]["post"]
     assert set(decide["responses"]) == {
-        "200", "400", "408", "413", "415", "422", "429", "500", "503", "504",
+        "200", "400", "401", "403", "408", "413", "415", "422", "429", "500", "503", "504",
     }  # fmt: skip
     assert set(decide["requestBody"]["content"]) == {
         "image/jpeg", "image/png", "image/webp", "application/octet-stream",
