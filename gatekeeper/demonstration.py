@@ -45,16 +45,15 @@ from gatekeeper.metrics import help_harm
 from gatekeeper.paths import shipped
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.progress import Progress, Silent
-from gatekeeper.protocols import Classifier, Restorer
+from gatekeeper.protocols import Classifier
 from gatekeeper.recipe import Recipe
 from gatekeeper.report import CurvePoints, GalleryItem, ReportContent, write_report
-from gatekeeper.restorers import RESTORERS, AutoencoderRestorer
 from gatekeeper.tracking import LoggedVersion, Registry, TrackingStore, log_fit
 from gatekeeper.training import (
     classifier_of_record,
     classifier_steps,
+    restorers_of,
     train_classifier,
-    train_restorer,
 )
 from gatekeeper.types import BoolArray, IntArray
 
@@ -245,26 +244,6 @@ def classifier_of(
             f"{len(classifier.class_names)}: check class_names and the data"
         )
     return spec, classifier
-
-
-def restorers_of(
-    recipe: Recipe, data: Dataset, splits: Splits, classifier: Classifier, progress: Progress
-) -> dict[str, Restorer]:
-    """The restorers that the recipe routes to, by name; the autoencoder is trained on *train*."""
-    restorers: dict[str, Restorer] = {}
-    for name in sorted(set(recipe.restorers.restorer_of.values())):
-        if name == AutoencoderRestorer.name:
-            progress.start("train: autoencoder", recipe.restorers.steps)
-            restorers[name] = train_restorer(
-                data,
-                splits,
-                classifier,
-                recipe,
-                on_step=lambda step, loss: progress.advance(1),
-            )
-        else:
-            restorers[name] = RESTORERS[name]()
-    return restorers
 
 
 def write(
