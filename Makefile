@@ -5,6 +5,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+TEST_WORKERS ?= auto
 BENCH_ARGS ?=
 FUZZ_EXAMPLES ?= 20000
 
@@ -28,7 +29,7 @@ demo: $(INSTALLED)  ## fit and certify a gate on real images, write runs/demo/
 	$(VENV)/bin/gatekeeper demo $(DEMO_ARGS)
 
 test: $(INSTALLED_TEST)  ## run every test
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(TEST_WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(INSTALLED_TEST)  ## format, lint and types, changing nothing
 	$(PY) -m ruff format --check .

@@ -16,6 +16,11 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
+SHARING = ("benchmarks", "cli", "evaluation", "levels", "report", "tracking")
+"""Folders whose tests share fixtures that take seconds to make."""
+OF_THE_WHEEL = ("test_packaging.py", "test_wheel_serving.py")
+LONGEST = ("benchmarks", "cli", "test_notebooks.py", "test_readme.py")
 LOOPBACK = ("127.0.0.1", "::1", "localhost", "")
 
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)
@@ -35,7 +40,32 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["GATEKEEPER_HOME"] = str(home)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    # Workers share the cores; two threads in each of them would only wait for one another.
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    os.environ.setdefault("OMP_NUM_THREADS", "2" if alone else "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is dear to make run in one worker, and the longest begin first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_shares_with(item.path)))
+    items.sort(key=lambda item: _place(item.path))
+
+
+def _shares_with(path: Path) -> str:
+    """Name of the group of tests that runs in one worker, one after another."""
+    if not path.is_relative_to(TESTS):
+        return str(path)
+    first = path.relative_to(TESTS).parts[0]
+    if path.name in OF_THE_WHEEL:
+        return "wheel"
+    return first if first in SHARING else str(path)
+
+
+def _place(path: Path) -> int:
+    first = path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
+    return LONGEST.index(first) if first in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
