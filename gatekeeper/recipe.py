@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -308,11 +310,30 @@ def checked(model: type[Model], raw: dict[str, Any], *, source: str) -> Model:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}"
-            for item in error.errors()
-        )
+        problems = "; ".join(_problem(model, item["loc"], item) for item in error.errors())
         raise RecipeError(f"{source} cannot be followed: {problems}") from error
+
+
+def _problem(model: type[BaseModel], place: tuple[int | str, ...], item: Mapping[str, Any]) -> str:
+    """What is wrong with one key, in words."""
+    where = ".".join(map(str, place)) or "recipe"
+    if item["type"] != "extra_forbidden":
+        return f"{where}: {item['msg']}"
+    known = _keys_at(model, place[:-1])
+    near = get_close_matches(str(place[-1]), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(known))}"
+    return f"{where}: there is no such key, {hint}"
+
+
+def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table at a place; of the outermost where the place is no table of its own."""
+    inner = model
+    for part in place:
+        field = inner.model_fields.get(str(part))
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        tables = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        inner = tables[0] if tables else inner
+    return list(inner.model_fields)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -54,7 +54,15 @@ def test_a_file_is_read_and_relative_weights_start_beside_it(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"nmae": "y"}, r"recipe\.toml cannot be followed: nmae: Extra inputs"),
+        (
+            {"nmae": "y"},
+            r"recipe\.toml cannot be followed: nmae: there is no such key, did you mean 'name'\?",
+        ),
+        ({"policy": {"target_rsk": 0.1}}, r"policy\.target_rsk: .* mean 'target_risk'\?"),
+        (
+            {"data": {"splits": {"zzz": 1}}},
+            r"data\.splits\.zzz: there is no such key, expected one of calibrate, certify, fit, ",
+        ),
         ({"name": "Not A Name"}, "name: "),
         ({"policy": {"target_risk": 0}}, r"policy\.target_risk: .*greater than 0"),
         ({"policy": {"confidence_level": 1}}, r"policy\.confidence_level: .*less than 1"),

@@ -107,8 +107,8 @@ crops only, frozen before any reliability predictor existed for it.
 
 - **Made by** `gatekeeper train models/{recipe.id}/recipe.toml --data-dir DIR`, {versions}.
 - **Data** {data.name}, licence: {data.licence}. Weights from *train* ({len(splits.train):,} images,
-  digest `{train_digest}`); *validation* watched, not selected on ({n:,} images, digest
-  `{validation_digest}`).
+  digest `{train_digest}`); *validation* ({n:,} images, digest `{validation_digest}`)
+  chose no epoch; whatever else it decided stands in the recipe's comments.
 - **Schedule** {schedule.epochs} epochs{small}, batches of {schedule.batch_size}, one cycle of SGD
   with a peak learning rate of {schedule.learning_rate}{second}; weights of the last epoch.
 - **Input** {height}×{width} px, normalised as `model.toml` says.
