@@ -25,6 +25,8 @@ class Reason(StrEnum):
     NO_RESTORER = "GK200"
     RESTORATION_NOT_BETTER = "GK210"
     STILL_UNRELIABLE = "GK220"
+    RESTORATION_WITHHELD = "GK230"
+    RESTORATION_FAILED = "GK240"
 
     @property
     def text(self) -> str:
@@ -40,6 +42,10 @@ _TEXT = {
         "The answer is doubtful and restoration did not raise its reliability by the switch margin."
     ),
     Reason.STILL_UNRELIABLE: "The answer is still doubtful after restoration.",
+    Reason.RESTORATION_WITHHELD: (
+        "The answer is doubtful; a restorer fits this image and was withheld because of the load."
+    ),
+    Reason.RESTORATION_FAILED: "The answer is doubtful and its restoration failed.",
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gatekeeper.engine.answers import EngineAnswer, Failure, FailurePolicy, FailureReason
-from gatekeeper.engine.engine import Engine, State
-from gatekeeper.engine.gears import DEFAULT_GEARS, Gear, GearBox
+from gatekeeper.engine.answers import EngineAnswer, Failure, FailurePolicy, FailureReason, Mark
+from gatekeeper.engine.engine import Engine
+from gatekeeper.engine.gears import DEFAULT_GEARS, Gear, GearBox, parse_gears
 from gatekeeper.engine.latency import LatencyModel
 from gatekeeper.engine.options import EngineOptions, Observer
 from gatekeeper.engine.problems import (
@@ -23,6 +23,7 @@ from gatekeeper.engine.stages import (
     WholeStages,
     stages_of,
 )
+from gatekeeper.engine.state import State
 from gatekeeper.engine.turns import Stage
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "GearBox",
     "Judged",
     "LatencyModel",
+    "Mark",
     "NotFiniteError",
     "Observer",
     "OverloadError",
@@ -50,5 +52,6 @@ __all__ = [
     "Stages",
     "State",
     "WholeStages",
+    "parse_gears",
     "stages_of",
 ]

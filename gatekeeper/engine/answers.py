@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from gatekeeper.decision import Action, Decision
 from gatekeeper.engine.problems import StageError
+from gatekeeper.engine.turns import Stage
 from gatekeeper.types import FloatArray
 
 
@@ -58,6 +59,23 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """When a stage had an image, in monotonic seconds of the engine's clock.
+
+    Attributes:
+        stage: Which one.
+        entered: It began to wait for the stage.
+        began: Its batch was taken.
+        ended: Its batch was done.
+    """
+
+    stage: Stage
+    entered: float
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineAnswer:
     """What an engine answers for one image.
 
@@ -67,12 +85,14 @@ class EngineAnswer:
         degraded: What was not as it should be, such as ``"restore_failed"``; empty in order.
         probabilities: Softmax of the kept attempt's logits, shape (K,), uncalibrated; None where
             the gatekeeper does not tell.
+        marks: Where its time went, in the order of the stages that it passed.
     """
 
     outcome: Decision | Failure
     gear: str
     degraded: tuple[str, ...] = ()
     probabilities: FloatArray | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 def failed(

@@ -7,36 +7,27 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from enum import StrEnum
 from typing import TypeAlias
 
 from torch import Tensor
 
 from gatekeeper.engine.admission import Line, WorkAhead, check_admission, predicted_s
-from gatekeeper.engine.answers import EngineAnswer, failed
+from gatekeeper.engine.answers import EngineAnswer, Mark, failed
 from gatekeeper.engine.gears import Gear, GearBox
 from gatekeeper.engine.latency import LatencyModel
 from gatekeeper.engine.options import EngineOptions, Observer, Silent
 from gatekeeper.engine.problems import EngineDownError, OverloadError, StageError
 from gatekeeper.engine.stages import Doubted, Stages
+from gatekeeper.engine.state import State
 from gatekeeper.engine.turns import Stage, next_stage
 from gatekeeper.engine.waiting import Item, WaitingRoom
-from gatekeeper.engine.work import QUEUE_FULL, decide_batch, restore_batch, settled, unrestored
+from gatekeeper.engine.work import QUEUE_FULL, decide_batch, restore_batch, unrestored, withheld
 
 Looking: TypeAlias = Item[Tensor, EngineAnswer]
 Restoring: TypeAlias = Item[tuple[Doubted, Gear], EngineAnswer]
 
 # How much the newest batch of first looks weighs in the share of those that lead to restoration.
 _NEWEST = 0.1
-
-
-class State(StrEnum):
-    """Where an engine stands; only a ready one lets work in."""
-
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-    CLOSED = "closed"
 
 
 class Engine:
@@ -156,9 +147,9 @@ class Engine:
         sizes = [image.numel() * image.element_size() for image in images]
         with self._changed:
             self._check(len(images), sum(sizes), seconds)
-            deadline = self._clock() + seconds
+            now = self._clock()
             for image, size, future in zip(images, sizes, futures, strict=True):
-                self._first.put(Item(image, tuple(image.shape), size, deadline, future))
+                self._first.put(Item(image, tuple(image.shape), size, now + seconds, future, now))
             self._changed.notify_all()
         return futures
 
@@ -327,11 +318,13 @@ class Engine:
             if number != self._number:
                 return False
             self._running = None
+            ended = self._clock()
             for item, result in zip(items, answers, strict=True):
-                self._settle(item, result, gear)
+                mark = Mark(stage=stage, entered=item.entered, began=began, ended=ended)
+                self._settle(item, result, gear, (*item.marks, mark))
             self._batch[stage] = min(self._batch[stage], batch or self._batch[stage])
             self._losses = 0
-            seconds = self._clock() - began
+            seconds = ended - began
             self._latency[stage].observe(len(items), seconds)
             self._changed.notify_all()
         self._observer.batch_done(stage, len(items), seconds)
@@ -358,17 +351,20 @@ class Engine:
         )
 
     def _settle(
-        self, item: Looking | Restoring, result: EngineAnswer | StageError | Doubted, gear: Gear
+        self,
+        item: Looking | Restoring,
+        result: EngineAnswer | StageError | Doubted,
+        gear: Gear,
+        marks: tuple[Mark, ...],
     ) -> None:
         """Answer an image, or let it wait for its restoration."""
-        if not isinstance(result, Doubted):
-            item.answer(result)
-        elif self._second.has_room(1, item.nbytes):
-            self._second.put(
-                Item((result, gear), item.bucket, item.nbytes, item.deadline, item.future)
-            )
-        else:
-            item.answer(settled(result.unrestored, gear, QUEUE_FULL))
+        if isinstance(result, Doubted) and self._second.has_room(1, item.nbytes):
+            waiting = (item.bucket, item.nbytes, item.deadline, item.future, marks[-1].ended, marks)
+            self._second.put(Item((result, gear), *waiting))
+            return
+        if isinstance(result, Doubted):
+            result = withheld(result, gear, QUEUE_FULL)
+        item.answer(replace(result, marks=marks) if isinstance(result, EngineAnswer) else result)
 
     def _take(self, number: int) -> tuple[Stage, Sequence[Looking | Restoring]] | None:
         while number == self._number:

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from gatekeeper.errors import InputError
 
+_PARTS = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gear:
@@ -49,6 +51,41 @@ DEFAULT_GEARS = (
     Gear(name="half", load_from=0.5, restored_share=0.5),
     Gear(name="raw_only", load_from=0.75, restored_share=0.0),
 )
+
+
+def parse_gears(text: str) -> tuple[Gear, ...]:
+    """A table written as ``name:load_from:restored_share``, one after another, between spaces.
+
+    Args:
+        text: Such as ``"full:0:1 raw_only:0.75:0"``.
+
+    Raises:
+        InputError: it is not written like that, or :class:`GearBox` refuses the table.
+
+    Example:
+        >>> [gear.name for gear in parse_gears("full:0:1 raw_only:0.75:0")]
+        ['full', 'raw_only']
+    """
+    gears = tuple(_row(word) for word in text.split())
+    GearBox(gears)
+    return gears
+
+
+def _row(word: str) -> Gear:
+    parts = word.split(":")
+    try:
+        load_from, restored_share = (float(part) for part in parts[1:_PARTS])
+    except ValueError as error:
+        raise _not_a_row(word) from error
+    if len(parts) != _PARTS or not parts[0].isidentifier():
+        raise _not_a_row(word)
+    return Gear(name=parts[0], load_from=load_from, restored_share=restored_share)
+
+
+def _not_a_row(word: str) -> InputError:
+    return InputError(
+        f"expected gears as name:load_from:restored_share, such as half:0.5:0.5, got {word!r}"
+    )
 
 
 class GearBox:

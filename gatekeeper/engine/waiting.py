@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gatekeeper.engine.answers import Mark
 from gatekeeper.engine.problems import DeadlineError
 
 T = TypeVar("T")
@@ -25,6 +26,8 @@ class Item(Generic[T, R]):
         nbytes: Memory that it holds while it waits.
         deadline: Time, by the engine's clock, after which its answer is of no use.
         future: Where its answer goes; cancelled where nobody waits for it any more.
+        entered: When it began to wait, by the engine's clock.
+        marks: Of the stages that it has passed.
     """
 
     payload: T
@@ -32,6 +35,8 @@ class Item(Generic[T, R]):
     nbytes: int
     deadline: float
     future: Future[R]
+    entered: float = 0.0
+    marks: tuple[Mark, ...] = ()
 
     def answer(self, result: R | Exception) -> None:
         """Hand over the answer, unless nobody waits for it any more or it has one."""

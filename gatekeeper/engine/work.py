@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gatekeeper.decision import Decision
+from gatekeeper.decision import Decision, Reason
 from gatekeeper.engine.answers import EngineAnswer, FailurePolicy, failed
 from gatekeeper.engine.gears import Gear
 from gatekeeper.engine.isolation import Isolated, run_isolated
@@ -72,7 +72,7 @@ def decide_batch(
         elif gear.restores(result.draw):
             results.append(result)
         else:
-            results.append(settled(result.unrestored, gear, f"gear_{gear.name}"))
+            results.append(withheld(result, gear, f"gear_{gear.name}"))
     return results, done.batch
 
 
@@ -112,20 +112,30 @@ def unrestored(
 ) -> EngineAnswer | StageError:
     """What is answered for an image whose restoration failed."""
     if policy is FailurePolicy.ABSTAIN:
-        return settled(doubted.unrestored, gear, f"{Stage.RESTORE}_failed")
+        judged = _because(doubted.unrestored, Reason.RESTORATION_FAILED)
+        return settled(judged, gear, f"{Stage.RESTORE}_failed")
     label = doubted.unrestored.decision.attempts[0].label
     return failed(policy, Stage.RESTORE, error=error, label=label, gear=gear.name)
+
+
+def withheld(doubted: Doubted, gear: Gear, why: str) -> EngineAnswer:
+    """What is answered for an image that a restorer fits and that the load leaves unrestored."""
+    return settled(_because(doubted.unrestored, Reason.RESTORATION_WITHHELD), gear, why)
+
+
+def _because(judged: Judged, reason: Reason) -> Judged:
+    return replace(judged, decision=replace(judged.decision, reason=reason))
 
 
 def settled(judged: Judged, gear: Gear, *degraded: str) -> EngineAnswer:
     """The answer of a decision.
 
     Only the full gear with nothing degraded is the policy that was certified; every other variant
-    carries its gear in the policy's name and no certificate.
+    carries its gear, or what was degraded, in the policy's name and no certificate.
     """
     decision: Decision = judged.decision
     if not gear.is_full or degraded:
-        variant = gear.name if not degraded else degraded[0]
+        variant = degraded[0] if gear.is_full else gear.name
         decision = replace(decision, policy=f"{decision.policy}@{variant}", certified=False)
     return EngineAnswer(
         outcome=decision,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from gatekeeper.decision import Action, Decision
+from gatekeeper.decision import Action, Decision, Reason
 from gatekeeper.engine import (
     DeadlineError,
     Engine,
@@ -72,6 +72,13 @@ def test_both_stages(start: Callable[..., Engine], stages: FakeStages) -> None:
     assert stages.calls == [("decide", 2), ("restore", 1)]
     assert isinstance(bright.outcome, Decision)
     assert (bright.outcome.certified, bright.outcome.policy) == (True, "restore")
+    assert [mark.stage for mark in bright.marks] == [Stage.DECIDE]
+    assert [mark.stage for mark in dark.marks] == [Stage.DECIDE, Stage.RESTORE]
+    first, second = dark.marks
+    assert first == bright.marks[0]  # they came and were looked at together
+    times = [first.entered, first.began, first.ended, second.entered, second.began, second.ended]
+    assert times == sorted(times)
+    assert first.ended == second.entered
 
 
 def busy(engine: Engine, stages: FakeStages) -> Future[EngineAnswer]:
@@ -185,6 +192,7 @@ def test_policy_where_restoring_fails(
     if isinstance(answer.outcome, Decision):
         assert not answer.outcome.certified
         assert answer.outcome.policy == "restore@restore_failed"
+        assert answer.outcome.reason is Reason.RESTORATION_FAILED
 
 
 class Clock:
@@ -268,6 +276,10 @@ def test_a_full_restoration_queue_is_flagged(
     answers = [result(f) for f in engine.submit([picture(DARK)] * 4)]
     assert [a.outcome.label for a in answers] == [2, 2, None, None]
     assert [a.degraded for a in answers] == [(), (), *[("restore_queue_full",)] * 2]
+    outcomes = [a.outcome for a in answers if isinstance(a.outcome, Decision)]
+    assert [o.certified for o in outcomes] == [True, True, False, False]
+    assert [o.reason for o in outcomes[2:]] == [Reason.RESTORATION_WITHHELD] * 2
+    assert outcomes[2].policy == "restore@restore_queue_full"
 
 
 def test_gears_lower_the_restored_share(start: Callable[..., Engine], stages: FakeStages) -> None:
@@ -284,7 +296,9 @@ def test_gears_lower_the_restored_share(start: Callable[..., Engine], stages: Fa
     assert (shed.gear, shed.degraded) == ("raw_only", ("gear_raw_only",))
     assert isinstance(shed.outcome, Decision)
     assert shed.outcome.action is Action.ABSTAIN
-    assert (shed.outcome.certified, shed.outcome.policy) == (False, "restore@gear_raw_only")
+    assert (shed.outcome.certified, shed.outcome.policy) == (False, "restore@raw_only")
+    # No reason may say that nothing fits where the load is why nothing was done.
+    assert shed.outcome.reason is Reason.RESTORATION_WITHHELD
     assert result(last).gear == "full"
     assert ("restore", 1) not in stages.calls
 

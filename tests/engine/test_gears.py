@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engine import DEFAULT_GEARS, Gear, GearBox
+from gatekeeper.engine import DEFAULT_GEARS, Gear, GearBox, parse_gears
 from gatekeeper.errors import InputError
 
 FULL, HALF, RAW = DEFAULT_GEARS
@@ -48,3 +48,20 @@ def test_rows_that_cannot_be_meant(load: float, share: float) -> None:
 def test_hold(hold: float) -> None:
     with pytest.raises(InputError, match="expected hold"):
         GearBox(hold=hold)
+
+
+def test_a_table_is_read_as_it_is_written() -> None:
+    assert parse_gears("full:0:1 half:0.5:0.5 raw_only:0.75:0") == DEFAULT_GEARS
+    assert parse_gears("full:0:1") == (FULL,)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("full:0", "as name:load_from:restored_share, .* got 'full:0'"),
+     ("full:0:1:2", "got 'full:0:1:2'"), ("full:zero:1", "got 'full:zero:1'"),
+     ("a-b:0:1", "got 'a-b:0:1'"), ("", "begin with the full one"),
+     ("half:0.5:0.5", "begin with the full one"), ("full:0:2", r"restored_share in \[0, 1\]")],
+)  # fmt: skip
+def test_tables_that_cannot_be_read(text: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        parse_gears(text)
