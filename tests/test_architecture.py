@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("recipe", "evidence", "bundle"),
     ("pipeline", "judging", "selection"),
     ("training", "fitting", "evaluation", "golden"),
-    ("report", "tracking", "settings", "engine", "client"),
+    ("report", "tracking", "settings", "engine", "client", "review"),
     ("service", "demonstration"),
     ("scale", "adaptation"),
     ("cli",),
