@@ -11,11 +11,22 @@ Source:
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gatekeeper.errors import ImageError
+
+T = TypeVar("T")
+
+_MOST_PARTS = 32_768
+"""Most segments or chunks: 20 MB in the smallest parts that encoders write are fewer, and each
+costs the readers more time than its few bytes cost the sender."""
+_MOST_SCANS = 100
+"""Most further passes of a JPEG: encoders write some ten; each passes over the whole picture, even
+where it is 30 bytes long."""
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _EXIF_START = b"Exif\0\0"
@@ -57,8 +68,9 @@ def read_container(data: bytes, kind: str) -> Container:
     """Read the frame of ``data``, whose format :func:`sniff` has found to be ``kind``.
 
     Raises:
-        ImageError: the file ends early (``truncated``), contradicts itself (``corrupt``) or is of
-            a variety that cannot be decoded (``unsupported_format``).
+        ImageError: the file ends early (``truncated``), contradicts itself (``corrupt``), is of
+            a variety that cannot be decoded (``unsupported_format``) or is made of far more parts
+            than a picture needs (``too_many_parts``).
     """
     return {"JPEG": _read_jpeg, "PNG": _read_png, "WEBP": _read_webp}[kind](data)
 
@@ -73,6 +85,21 @@ def _corrupt(kind: str, what: str) -> ImageError:
     return ImageError("corrupt", f"expected an intact {kind} file, got one with {what}")
 
 
+def _counted(parts: Iterator[T], kind: str) -> Iterator[T]:
+    """The same, as long as they are not too many."""
+    for number, part in enumerate(parts):
+        if number >= _MOST_PARTS:
+            raise _too_many(kind, _MOST_PARTS, "parts")
+        yield part
+
+
+def _too_many(kind: str, most: int, what: str) -> ImageError:
+    return ImageError(
+        "too_many_parts",
+        f"expected a {kind} file of at most {most} {what}, got more: save the picture again",
+    )
+
+
 # --- JPEG ---------------------------------------------------------------------------------------
 
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -81,6 +108,7 @@ _APP1 = 0xE1
 # Tables, frames, restart interval, and the two application segments that change colours.
 _JPEG_PICTURE = _START_OF_FRAME | {0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}
 _SAMPLE_BITS = 8
+_FILL = re.compile(b"\xff*")
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -88,8 +116,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     at = 2
     while True:
         start = at
-        while data[at : at + 1] == b"\xff":
-            at += 1
+        at = _end_of_fill(data, at)
         if at + 3 > len(data):
             raise _truncated("JPEG")
         if at == start:
@@ -107,11 +134,16 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
+def _end_of_fill(data: bytes, at: int) -> int:
+    found = _FILL.match(data, at)
+    return at if found is None else found.end()
+
+
 def _read_jpeg(data: bytes) -> Container:
     kept = [data[:2]]
     size: tuple[int, int] | None = None
     exif = b""
-    for marker, start, end in _jpeg_segments(data):
+    for marker, start, end in _counted(_jpeg_segments(data), "JPEG"):
         body = data[start + 4 : end]
         if marker in _START_OF_FRAME:
             size = _jpeg_size(body, size)
@@ -120,9 +152,7 @@ def _read_jpeg(data: bytes) -> Container:
         if marker in _JPEG_PICTURE:
             kept.append(data[start:end])
         if marker == _START_OF_SCAN:
-            # Inside a scan FF is always followed by 00 or a restart: FF D9 is the true end.
-            if data.find(b"\xff\xd9", end) < 0:
-                raise _truncated("JPEG")
+            _check_scans(data, end)
             kept.append(data[start:])
     if size is None:
         raise _corrupt("JPEG", "no frame before its first scan")
@@ -134,6 +164,16 @@ def _read_jpeg(data: bytes) -> Container:
         orientation=_orientation(exif),
         picture=b"".join(kept),
     )
+
+
+def _check_scans(data: bytes, at: int) -> None:
+    """Refuse a JPEG without an end, or of endless passes, behind the header of its first scan."""
+    # Inside a scan FF is always followed by 00 or a restart: FF D9 is the true end.
+    if data.find(b"\xff\xd9", at) < 0:
+        raise _truncated("JPEG")
+    # Looked for up to the last byte: an FF D9 inside a table could hide those behind it.
+    if data.count(b"\xff\xda", at) > _MOST_SCANS:
+        raise _too_many("JPEG", _MOST_SCANS, "further scans")
 
 
 def _jpeg_size(body: bytes, earlier: tuple[int, int] | None) -> tuple[int, int]:
@@ -171,7 +211,7 @@ def _read_png(data: bytes) -> Container:
     kept = [data[:8]]
     exif = b""
     frames = 1
-    for name, start, end in _png_chunks(data):
+    for name, start, end in _counted(_png_chunks(data), "PNG"):
         body = data[start + 8 : end - 4]
         if (name == b"IHDR") != (len(kept) == 1) or (name == b"IHDR" and len(body) != 13):
             raise _corrupt("PNG", "a header that is missing, repeated or of the wrong length")
@@ -203,6 +243,7 @@ _PNG_PASSES = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
+_PACKED_AT_ONCE = 1 << 16
 _UNPACKED_AT_ONCE = 1 << 18
 
 
@@ -218,16 +259,32 @@ def check_png_rows(picture: bytes) -> None:
     promised = _png_promise(picture[16:29])
     unpacker = zlib.decompressobj()
     unpacked = 0
+    for packed in _packed(picture):
+        try:
+            unpacked += _count(unpacker, packed, promised - unpacked)
+        except zlib.error as error:
+            raise _corrupt("PNG", "pixels that cannot be unpacked") from error
+        if unpacked >= promised:
+            return
+    raise _corrupt("PNG", "fewer rows than its header promises")
+
+
+def _packed(picture: bytes) -> Iterator[bytes]:
+    """The compressed pixels in small pieces, as what is not yet unpacked is copied each time."""
     for name, start, end in _png_chunks(picture):
-        packed = picture[start + 8 : end - 4] if name == b"IDAT" else b""
-        while packed and unpacked < promised:
-            try:
-                unpacked += len(unpacker.decompress(packed, _UNPACKED_AT_ONCE))
-            except zlib.error as error:
-                raise _corrupt("PNG", "pixels that cannot be unpacked") from error
-            packed = unpacker.unconsumed_tail
-    if unpacked < promised:
-        raise _corrupt("PNG", "fewer rows than its header promises")
+        if name == b"IDAT":
+            first, last = start + 8, end - 4
+            for at in range(first, last, _PACKED_AT_ONCE):
+                yield picture[at : min(at + _PACKED_AT_ONCE, last)]
+
+
+def _count(unpacker: zlib._Decompress, packed: bytes, most: int) -> int:
+    """How many bytes a piece unpacks to; counting ends soon after ``most``."""
+    count = 0
+    while packed and count < most:
+        count += len(unpacker.decompress(packed, _UNPACKED_AT_ONCE))
+        packed = unpacker.unconsumed_tail
+    return count
 
 
 def _png_promise(header: bytes) -> int:
@@ -265,7 +322,7 @@ def _read_webp(data: bytes) -> Container:
     size: tuple[int, int] | None = None
     exif = b""
     frames = 0
-    for name, body in _webp_chunks(data):
+    for name, body in _counted(_webp_chunks(data), "WebP"):
         if size is None:
             size = _webp_size(name, body)
         if name == b"EXIF":

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ DecodeReason = Literal[
     "truncated",
     "corrupt",
     "animated",
+    "too_many_parts",
     "too_many_pixels",
     "too_long_side",
     "extreme_aspect",
@@ -38,7 +39,8 @@ DECODE_REASONS: frozenset[str] = frozenset(get_args(DecodeReason))
 
 ``empty`` no bytes; ``too_large`` too many bytes; ``unsupported_format`` not an allowed format;
 ``truncated`` the file ends early; ``corrupt`` the file contradicts itself; ``animated`` more than
-one frame; ``too_many_pixels``, ``too_long_side``, ``extreme_aspect`` the header declares a picture
+one frame; ``too_many_parts`` more segments, chunks or scans than a picture needs;
+``too_many_pixels``, ``too_long_side``, ``extreme_aspect`` the header declares a picture
 beyond the limits.
 """
 
@@ -103,6 +105,8 @@ class DecodeLimits:
 
 
 DEFAULT_LIMITS = DecodeLimits()
+
+_ROWS_AT_ONCE = 64
 
 
 def decode_image(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> Tensor:
@@ -221,13 +225,36 @@ def _decode(container: Container) -> npt.NDArray[np.uint8]:
 
 def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.uint32)
-        return np.repeat(((levels + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+        return _in_strips(np.asarray(image), _eight_bits)
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB"))
-    over = np.asarray(image.convert("RGBA")).astype(np.uint32)
-    colour, alpha = over[:, :, :3], over[:, :, 3:]
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return _in_strips(np.asarray(image.convert("RGBA")), _over_white)
+
+
+def _in_strips(
+    source: npt.NDArray[Any], convert: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+) -> npt.NDArray[np.uint8]:
+    """Converted strip by strip: wide numbers of all pixels at once would take ten times the image.
+
+    Args:
+        source: Shape (H, W) or (H, W, C).
+        convert: From some of its rows to values in 0…255 that fit (rows, W, 3).
+    """
+    height, width = source.shape[:2]
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        pixels[top : top + _ROWS_AT_ONCE] = convert(source[top : top + _ROWS_AT_ONCE])
+    return pixels
+
+
+def _eight_bits(levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return ((levels.astype(np.uint32) + 128) // 257)[:, :, None]
+
+
+def _over_white(strip: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    wide = strip.astype(np.uint16)  # the largest sum is 255 · 255 + 127
+    colour, alpha = wide[:, :, :3], wide[:, :, 3:]
+    return (colour * alpha + 255 * (255 - alpha) + 127) // 255
 
 
 def _upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
@@ -62,6 +63,42 @@ _REQUEST = {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }
+_TEXT = {"type": "string"}
+
+
+def _body(description: str, **properties: dict[str, str]) -> dict[str, Any]:
+    """An answer in JSON that has at least these properties."""
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+# The protocol's own form of a refusal; without a "4XX" FastAPI would promise its own form of 422.
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": _body(
+        "400 malformed, or no acceptable image; 401 and 403 the key; 404 an unknown model, version "
+        "or address; 405 the method; 408 a slow body; 413 a large one; 415 its encoding; 429 too "
+        "much is under way, Retry-After says when to come back.",
+        error=_TEXT,
+    ),
+    "5XX": _body(
+        "500 a bug, or a stage that failed; 503 not ready, or no longer; 504 the decision was not "
+        "made in time.",
+        error=_TEXT,
+    ),
+}
+_METADATA = {200: _body("What it is.", name=_TEXT), **_REFUSALS}
+_HEALTH = {200: _body("It is.", live={"type": "boolean"}), **_REFUSALS}
+_INFERENCE = {
+    200: {
+        "description": "One row per image; binary tensors follow the JSON where they were asked "
+        "for.",
+        "content": {
+            **_body("", model_name=_TEXT, outputs={"type": "array"})["content"],
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+    **_REFUSALS,
+}
 _ERROR = "error"
 _ONE_PER_IMAGE = {
     "action": "BYTES",
@@ -103,26 +140,26 @@ def make_v2_router(host: Host, settings: Settings) -> APIRouter:
 
 
 def _add_server(router: APIRouter, host: Host) -> None:
-    @router.get("/v2")
+    @router.get("/v2", responses=_METADATA)
     @router.get("/v2/", include_in_schema=False)
     async def server() -> Response:
         """What this server is."""
         return _json(server_metadata("gatekeeper", __version__))
 
-    @router.get("/v2/health/live")
+    @router.get("/v2/health/live", responses=_HEALTH)
     async def live() -> Response:
         """Whether the process answers."""
         return _json({"live": True})
 
-    @router.get("/v2/health/ready")
+    @router.get("/v2/health/ready", responses=_HEALTH)
     async def ready() -> Response:
         """Whether it can decide."""
         return _readiness(host, {})
 
 
 def _add_model(router: APIRouter, host: Host, served: _Model) -> None:
-    @router.get(MODEL)
-    @router.get(f"{MODEL}/versions/{{version}}")
+    @router.get(MODEL, responses=_METADATA)
+    @router.get(f"{MODEL}/versions/{{version}}", responses=_METADATA)
     async def model_data(model: str, version: str | None = None) -> Response:
         """What the model takes and gives."""
         served.check(model, version)
@@ -136,8 +173,8 @@ def _add_model(router: APIRouter, host: Host, served: _Model) -> None:
             )
         )
 
-    @router.get(f"{MODEL}/ready")
-    @router.get(f"{MODEL}/versions/{{version}}/ready")
+    @router.get(f"{MODEL}/ready", responses=_HEALTH)
+    @router.get(f"{MODEL}/versions/{{version}}/ready", responses=_HEALTH)
     async def model_ready(model: str, version: str | None = None) -> Response:
         """Whether the model can decide."""
         served.check(model, version)
@@ -150,8 +187,13 @@ def _add_inference(router: APIRouter, host: Host, served: _Model, settings: Sett
         asked = parse_infer(body, header_lengths=lengths, raw_input=INPUT)
         return asked, images_of(asked.inputs, most=settings.max_images)
 
-    @router.post(f"{MODEL}/infer", openapi_extra={"requestBody": _REQUEST})
-    @router.post(f"{MODEL}/versions/{{version}}/infer", openapi_extra={"requestBody": _REQUEST})
+    described: dict[str, Any] = {
+        "openapi_extra": {"requestBody": _REQUEST},
+        "responses": _INFERENCE,
+    }
+
+    @router.post(f"{MODEL}/infer", **described)
+    @router.post(f"{MODEL}/versions/{{version}}/infer", **described)
     async def infer(request: Request, model: str, version: str | None = None) -> Response:
         """Decide the images of the input `image`: files as BYTES, or pixels as UINT8 or FP32."""
         served.check(model, version)

@@ -17,6 +17,7 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 _MOST_DIGITS = 10
 _MOST_TENSORS = 64
 _MICROSECONDS = 1e-6
+_LONGEST_ID = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ def parse_infer(
     binary = body[length:] if length < len(body) else b""
     parameters = _parameters(header, "the request")
     return InferRequest(
-        id=_optional_text(header, "id"),
+        id=_id(header),
         inputs=_inputs(header, binary),
         outputs=_outputs(header),
         binary=_flag(parameters, "binary_data_output") or False,
@@ -121,10 +122,12 @@ def _parameters(node: Mapping[str, Any], where: str) -> dict[str, Any]:
     return value
 
 
-def _optional_text(node: Mapping[str, Any], key: str) -> str | None:
-    value = node.get(key)
+def _id(header: Mapping[str, Any]) -> str | None:
+    value = header.get("id")
     if value is not None and not isinstance(value, str):
-        raise WireError(f"expected a string as {key}, got a {type(value).__name__}")
+        raise WireError(f"expected a string as id, got a {type(value).__name__}")
+    if value is not None and len(value) > _LONGEST_ID:
+        raise WireError(f"expected an id of at most {_LONGEST_ID} characters, got {len(value)}")
     return value
 
 

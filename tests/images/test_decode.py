@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -397,6 +398,46 @@ def test_something_that_is_not_bytes_is_refused():
 def test_limits_that_nothing_can_meet_are_refused(limits):
     with pytest.raises(InputError, match="must be"):
         DecodeLimits(**limits)
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "bytes_per_pixel"),
+    [
+        (Image.new("RGBA", (1000, 1000), (9, 9, 9, 9)), 12),
+        (Image.new("I;16", (1000, 1000)), 12),
+        (Image.new("RGB", (1000, 1000)), 12),
+    ],
+)
+def test_a_picture_of_a_few_bytes_does_not_take_many_times_its_pixels(image, bytes_per_pixel):
+    data = _bytes(image)
+    assert len(data) < 20_000
+    tracemalloc.start()  # sees what NumPy and Python take; Pillow's own copy has 4 bytes a pixel
+    try:
+        decode_pixels(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < bytes_per_pixel * 1_000_000
+
+
+@pytest.mark.parametrize("height", [63, 64, 65, 129])
+def test_strips_meet_without_a_seam(height):
+    rng = np.random.default_rng(0)
+    over = rng.integers(0, 256, (height, 7, 4), dtype=np.uint8)
+    colour, alpha = over[..., :3].astype(float), over[..., 3:].astype(float) / 255
+    expected = np.floor(colour * alpha + 255 * (1 - alpha) + 127 / 255)
+    pixels = decode_pixels(_bytes(Image.fromarray(over)))
+    assert np.abs(pixels - expected).max() <= 1
+    exact = (
+        over[..., :3].astype(int) * over[..., 3:] + 255 * (255 - over[..., 3:].astype(int)) + 127
+    )
+    assert np.array_equal(pixels, exact // 255)
+    levels = rng.integers(0, 65536, (height, 7), dtype=np.uint16)
+    grey = decode_pixels(_bytes(Image.fromarray(levels)))
+    assert np.array_equal(grey[..., 1], (levels.astype(int) + 128) // 257)
 
 
 # --- whatever comes -----------------------------------------------------------------------------

@@ -126,6 +126,7 @@ DATA = {**IMAGE, "data": ["x"]}
         ({"inputs": [{**DATA, "parameters": {"a": []}}]}, "object of plain values"),
         ({"inputs": [DATA], "parameters": []}, "object of plain values as parameters of the req"),
         ({"inputs": [DATA], "id": 3}, "expected a string as id, got a int"),
+        ({"inputs": [DATA], "id": "i" * 1025}, "an id of at most 1024 characters, got 1025"),
         ({"inputs": [DATA], "outputs": [{"name": "a"}, {"name": "a"}]}, "each name once among ou"),
         ({"inputs": [DATA], "outputs": [{"name": "a", "parameters": {"classification": -1}}]},
          "whole number of at least 0 as parameter classification, got -1"),
