@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gatekeeper.classifiers.module import ModuleClassifier
     from gatekeeper.classifiers.onnx import OnnxClassifier
     from gatekeeper.classifiers.preprocessing import Preprocessing
+    from gatekeeper.classifiers.remote import RemoteClassifier
     from gatekeeper.classifiers.timm import TimmClassifier, small_resnet, untrained_network
     from gatekeeper.classifiers.weights import (
         import_weights,
@@ -32,6 +33,7 @@ __all__ = [
     "ModuleClassifier",
     "OnnxClassifier",
     "Preprocessing",
+    "RemoteClassifier",
     "TimmClassifier",
     "build_classifier",
     "import_weights",
@@ -45,6 +47,7 @@ __all__ = [
 CLASSIFIERS: dict[str, str] = {
     "module": "gatekeeper.classifiers.module:ModuleClassifier",
     "onnx": "gatekeeper.classifiers.onnx:OnnxClassifier",
+    "remote": "gatekeeper.classifiers.remote:RemoteClassifier",
     "timm": "gatekeeper.classifiers.timm:TimmClassifier",
 }
 
@@ -52,6 +55,7 @@ _HOME_OF = {
     "ModuleClassifier": "gatekeeper.classifiers.module",
     "OnnxClassifier": "gatekeeper.classifiers.onnx",
     "Preprocessing": "gatekeeper.classifiers.preprocessing",
+    "RemoteClassifier": "gatekeeper.classifiers.remote",
     "TimmClassifier": "gatekeeper.classifiers.timm",
     "import_weights": "gatekeeper.classifiers.weights",
     "load_safetensors": "gatekeeper.classifiers.weights",

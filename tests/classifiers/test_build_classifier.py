@@ -37,7 +37,7 @@ def test_a_classifier_is_built_from_a_recipes_options():
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("tim", {}, "among module, onnx, timm, got 'tim'; did you mean timm"),
+        ("tim", {}, "among module, onnx, remote, timm, got 'tim'; did you mean timm"),
         ("qqq", {}, "got 'qqq'$"),
         ("module", {"module": "a:b", "clas_names": []}, "got 'clas_names'; did you mean class_na"),
         ("module", {"module": "a:b"}, "also needs class_names, mean, std, size"),
