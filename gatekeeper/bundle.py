@@ -56,7 +56,7 @@ class ClassifierSpec:
     """How to rebuild the classifier: kind, options, and the option that names its weights.
 
     Attributes:
-        kind: ``timm``, ``module`` or ``onnx``.
+        kind: ``timm``, ``module``, ``onnx`` or ``remote``.
         options: Arguments of that kind's class, JSON-ready.
     """
 
@@ -71,7 +71,7 @@ class ClassifierSpec:
     def build(self, *, device: str | None = None) -> Classifier:
         """The classifier itself; ``device`` applies where the kind knows devices."""
         options = dict(self.options)
-        if device is not None and self.kind != "onnx":
+        if device is not None and self.kind not in ("onnx", "remote"):
             options["device"] = device
         return build_classifier(self.kind, **options)
 

@@ -105,14 +105,14 @@ class ClassifierRecipe(_Strict):
     """The frozen classifier that is gated.
 
     Attributes:
-        kind: ``timm``, ``module`` or ``onnx``.
+        kind: ``timm``, ``module``, ``onnx`` or ``remote``.
         options: That kind's own options, such as name, checkpoint, mean, std, size. A relative
             ``checkpoint`` or ``path`` is taken from the recipe's folder.
         training: Present where the classifier is to be trained on *train* first.
         record: Name of a shipped record in ``models/``, in place of kind and options.
     """
 
-    kind: Literal["timm", "module", "onnx"] = "timm"
+    kind: Literal["timm", "module", "onnx", "remote"] = "timm"
     options: dict[str, Any] = {}
     training: ClassifierTraining | None = None
     record: str | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from gatekeeper.cli.bundles import resolve_bundle
 from gatekeeper.errors import InputError, RecipeError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from gatekeeper.evaluation import Subject
     from gatekeeper.recipe import Recipe
 
+
+_REMOTE = "v2:"
+_OPTIONS = ("kind", "send", "input_name", "logits_output", "features_output", "revision")
 
 # A path may hold a "=", a name holds no slash.
 _NAMED = re.compile(r"(?P<name>[\w.+-]+)=(?P<source>.+)")
@@ -30,6 +34,7 @@ class Opened:
         source: As it was written.
         gate: The gate and the identity of its bundle; None for a recipe.
         recipe: The recipe; None for a bundle.
+        remote: Options of a remote classifier that is named by its address; None for others.
         run_id: MLflow run that made the bundle; "" where none is known.
     """
 
@@ -38,6 +43,7 @@ class Opened:
     gate: tuple[FittedGate, str] | None
     recipe: Recipe | None
     run_id: str = ""
+    remote: Mapping[str, str] | None = None
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -51,7 +57,8 @@ def open_all(texts: Sequence[str]) -> list[Opened]:
     """Open bundles and read recipes.
 
     Args:
-        texts: ``[NAME=]BUNDLE`` or ``[NAME=]RECIPE.toml``.
+        texts: ``[NAME=]BUNDLE``, ``[NAME=]RECIPE.toml`` or, for a model behind the Open Inference
+            Protocol that takes pixels or files, ``[NAME=]v2:URL[#kind=…&send=…]``.
 
     Raises:
         BundleError: a bundle is not there or not as it was written.
@@ -74,6 +81,8 @@ def _open(text: str) -> Opened:
 
     named = None if Path(text).exists() else _NAMED.match(text)
     source = text if named is None else named["source"]
+    if source.startswith(_REMOTE):
+        return _open_remote(source, None if named is None else named["name"])
     if source.endswith(".toml"):
         recipe = load_recipe(Path(source))
         return Opened(
@@ -89,6 +98,25 @@ def _open(text: str) -> Opened:
         gate=gate,
         recipe=None,
         run_id=_run_of(source),
+    )
+
+
+def _open_remote(source: str, name: str | None) -> Opened:
+    """A model behind an address; what is known about it stands behind the ``#``."""
+    url, _, fragment = source.removeprefix(_REMOTE).partition("#")
+    options = dict(parse_qsl(fragment, keep_blank_values=True))
+    unknown = sorted(set(options) - set(_OPTIONS))
+    if unknown:
+        raise InputError(
+            f"expected options among {', '.join(_OPTIONS)} behind the # of {url}, got "
+            f"{', '.join(unknown)}: write a recipe for the others"
+        )
+    return Opened(
+        name=name or url.rstrip("/").rpartition("/")[2],
+        source=source,
+        gate=None,
+        recipe=None,
+        remote={"send": "png", **options, "url": url},
     )
 
 
@@ -148,6 +176,9 @@ def _classifier_of(opened: Opened, class_names: Sequence[str]) -> ClassifierSpec
     from gatekeeper.paths import shipped
     from gatekeeper.training import classifier_of_record
 
+    if opened.remote is not None:
+        options = {"class_names": list(class_names), **opened.remote}
+        return ClassifierSpec(kind="remote", options=options)
     if opened.recipe is None:
         raise InputError(f"expected a recipe in {opened.source}, got none")
     chosen = opened.recipe.classifier

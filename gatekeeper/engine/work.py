@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from gatekeeper.classifiers.upstream import UpstreamError, UpstreamRefusedError
 from gatekeeper.decision import Decision, Reason
 from gatekeeper.engine.answers import EngineAnswer, FailurePolicy, failed
 from gatekeeper.engine.gears import Gear
@@ -16,6 +18,7 @@ from gatekeeper.engine.problems import StageError
 from gatekeeper.engine.stages import Doubted, Judged, Stages
 from gatekeeper.engine.turns import Stage
 
+R = TypeVar("R")
 TellFailure = Callable[[Stage, Exception], None]
 
 QUEUE_FULL = "restore_queue_full"
@@ -53,7 +56,7 @@ def decide_batch(
     """
 
     def first(part: Sequence[Tensor]) -> Sequence[Judged | Doubted | Exception]:
-        return stages.first(torch.stack(list(part)))
+        return _together(lambda: stages.first(torch.stack(list(part))), len(part))
 
     done: Isolated[Judged | Doubted] = run_isolated(
         first,
@@ -96,7 +99,11 @@ def restore_batch(
     Returns:
         One result per image, and the largest batch that fitted into memory where one did not.
     """
-    done = run_isolated(stages.second, doubted, is_exhausted=is_exhausted, is_fatal=is_fatal)
+
+    def second(part: Sequence[Doubted]) -> Sequence[Judged | Exception]:
+        return _together(lambda: stages.second(part), len(part))
+
+    done = run_isolated(second, doubted, is_exhausted=is_exhausted, is_fatal=is_fatal)
     results: list[EngineAnswer | StageError] = []
     for each, gear, result in zip(doubted, gears, done.results, strict=True):
         if not isinstance(result, Exception):
@@ -143,6 +150,19 @@ def settled(judged: Judged, gear: Gear, *degraded: str) -> EngineAnswer:
         degraded=degraded,
         probabilities=judged.probabilities,
     )
+
+
+def _together(compute: Callable[[], Sequence[R]], n: int) -> Sequence[R | Exception]:
+    """The results of a batch of ``n``, or the same error for each where an upstream is down.
+
+    No image is at fault then, and to ask again for one after another would only add load.
+    """
+    try:
+        return compute()
+    except UpstreamRefusedError:
+        raise
+    except UpstreamError as error:
+        return [error] * n
 
 
 def _label(stages: Stages, image: Tensor) -> int | None:

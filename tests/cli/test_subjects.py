@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+import pytest
 import torch
 from onnx import TensorProto, helper
 
 from gatekeeper.cli.subjects import common_image_size, open_all, subject_of
+from gatekeeper.errors import InputError
+from tests.upstream import LocalUpstream, serving
 
 CLASSES = tuple("0123456789")
 SEEN = 'mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\nsize = 8\nclass_names = ["a", "b"]'
@@ -79,3 +82,28 @@ def test_an_equals_sign_in_a_path_is_no_name(tmp_path: Path) -> None:
 def test_models_without_a_size_leave_images_as_they_are(tmp_path: Path) -> None:
     opened = open_all([str(an_onnx_recipe(tmp_path))])
     assert common_image_size(opened) is None
+
+
+def test_a_model_behind_an_address_needs_no_file() -> None:
+    with serving(LocalUpstream(datatype="BYTES")) as local:
+        (opened,) = open_all([f"far=v2:{local.v2}#logits_output=logits&revision=7"])
+        subject = subject_of(opened, ("dark", "bright"))
+        assert (subject.name, opened.image_size) == ("far", None)
+        images = torch.full((1, 3, 8, 8), 51 / 255)
+        expected = torch.tensor([[0.6, -0.6]]).numpy()
+        assert subject.classifier.look(images).logits == pytest.approx(expected, abs=1e-6)
+        assert open_all([f"v2:{local.v2}"])[0].name == "net"
+        with pytest.raises(InputError, match="got mean: write a recipe"):
+            open_all([f"v2:{local.v2}#mean=0.5"])
+
+
+def test_a_recipe_may_name_a_remote_classifier(tmp_path: Path) -> None:
+    with serving(LocalUpstream()) as local:
+        text = (
+            'name = "far"\n[classifier]\nkind = "remote"\n[classifier.options]\n'
+            f'url = "{local.url}/classify"\nprotocol = "http"\nanswer = "result.by_class"\n'
+            'class_names = ["dark", "bright"]'
+        )
+        (opened,) = open_all([str(write(tmp_path / "far.toml", text))])
+        subject = subject_of(opened, ("dark", "bright"))
+        assert subject.classifier.look(torch.ones(2, 3, 8, 8)).logits.tolist() == [[-1, 1]] * 2

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from gatekeeper.classifiers.upstream import UpstreamDownError, UpstreamRefusedError
 from gatekeeper.decision import Action, Decision, Reason
 from gatekeeper.engine import (
     DeadlineError,
@@ -201,6 +202,37 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.mark.parametrize("stage", [Stage.DECIDE, Stage.RESTORE])
+def test_an_upstream_that_is_down_is_not_asked_image_by_image(
+    start: Callable[..., Engine], stages: FakeStages, stage: Stage
+) -> None:
+    down = UpstreamDownError("nobody there")
+    engine = start(stages, policies=ALL[FailurePolicy.REFUSE], batch=8)
+    if stage is Stage.DECIDE:
+        stages.error = down
+    else:
+        stages.restore_error = down
+    for future in engine.submit([picture(DARK)] * 4):
+        error = future.exception(10)
+        assert isinstance(error, StageError)
+        assert error.__cause__ is down
+    assert [call for call in stages.calls if call[0] == stage] == [(stage, 4)]
+
+
+def test_an_upstream_that_refuses_one_image_answers_the_others(
+    start: Callable[..., Engine], stages: FakeStages
+) -> None:
+    judge = stages._judge
+
+    def refuse(value: float, image: Any) -> Any:
+        if value == NAN:
+            raise UpstreamRefusedError(400, "not this one")
+        return judge(value, image)
+
+    stages._judge = refuse  # type: ignore[method-assign]
+    assert labels(start(stages, batch=8), BRIGHT, NAN, BRIGHT) == [1, None, 1]
 
 
 def test_what_is_late_is_never_computed(start: Callable[..., Engine], stages: FakeStages) -> None:
