@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -17,6 +18,13 @@ from gatekeeper.errors import InputError
 from gatekeeper.service.access import Access, Key, read_keys
 from gatekeeper.service.audit import AuditLog
 from gatekeeper.service.body_limit import BodyLimit, local_path
+from gatekeeper.service.console import (
+    CONSOLE,
+    Bench,
+    ConsoleParts,
+    Traffic,
+    make_console_router,
+)
 from gatekeeper.service.envelope import Envelope, request_id_of
 from gatekeeper.service.errors import error_response
 from gatekeeper.service.host import Host, Load
@@ -35,6 +43,7 @@ _ROUTES = (
     "/metrics",
     "/docs",
     "/openapi.json",
+    CONSOLE,
     *V2_ROUTES,
 )
 
@@ -62,11 +71,16 @@ def create_app(
     metrics = ServiceMetrics((*_ROUTES, model, whole, *infer))
     audit = _audit_log(settings, metrics)
     host = Host(load, settings, metrics, audit)
+    traffic = Traffic(metrics.exposition)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         host.start(on_load_failure)
+        following = asyncio.create_task(traffic.follow())
         yield
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
         await run_in_threadpool(host.close)
         if audit is not None:
             await run_in_threadpool(audit.close)
@@ -84,6 +98,8 @@ def create_app(
     app.state.host = host
     app.include_router(make_router(host, metrics, max_images=settings.max_images))
     app.include_router(make_v2_router(host, settings))
+    console = ConsoleParts(host, Bench(host, settings), traffic, None)
+    app.include_router(make_console_router(console))
     app.add_exception_handler(HTTPException, _answer_http_exception)
     # Added last is outermost.
     app.add_middleware(

@@ -20,6 +20,7 @@ from gatekeeper.engine import (
     EngineAnswer,
     EngineOptions,
     FailurePolicy,
+    Gear,
     Stage,
     Stages,
     State,
@@ -105,6 +106,20 @@ class Host:
     def bundle_id(self) -> str | None:
         """Identity of the bundle; None before it is ready."""
         return None if self._loaded is None else self._loaded.versions.bundle
+
+    @property
+    def gear(self) -> Gear:
+        """The load gear of the moment."""
+        return self._engine.gear
+
+    @property
+    def in_flight(self) -> int:
+        """Requests for a decision under way."""
+        return self._under_way
+
+    def waiting(self, stage: Stage) -> int:
+        """How many images wait for a stage."""
+        return self._engine.waiting(stage)[0]
 
     def start(self, on_failure: Callable[[], None] | None = None) -> None:
         """Begin to load, in the engine's thread; returns at once.
@@ -241,6 +256,22 @@ class Host:
                     self._audit.record({**(who or {}), **audit_fields(body)})
                 results.append(Answered(body, result))
         return results
+
+    async def try_out(self, images: Sequence[Tensor]) -> Sequence[EngineAnswer | Exception]:
+        """Decide images that are no traffic: neither counted, nor put on record, nor drawn.
+
+        Args:
+            images: Each of shape (3, H, W) at the gatekeeper's image size, in [0, 1].
+
+        Returns:
+            One answer per image, or why it has none.
+
+        Raises:
+            NotReadyError: as in :meth:`ready`.
+            OverloadError: as in :meth:`admission`.
+        """
+        self.loaded()
+        return await self._answers(images, self._settings.deadline_s)
 
     def _intake(
         self, images: EncodedImages | PixelImages, size: tuple[int, int]

@@ -1,4 +1,4 @@
-"""What is operated is not what is asked: metrics have a port of their own, or stay at home."""
+"""What is operated is not what is asked: it has a port of its own, or stays at home."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatekeeper.service.body_limit import local_path
 
-OPERATION = ("/metrics",)
-"""What only the operator may see."""
+OPERATION = ("/metrics", "/console")
+"""What only the operator may see, with all that is below it."""
 PROBES = ("/healthz", "/readyz")
 """What both may."""
+BOTH = (*PROBES, "/v1/feedback")
+"""What the admin port answers to besides: labels come from the console's review page, too."""
 
 
 class Surfaces:
     """A pure ASGI guard that looks at the port at which a request came in.
 
-    With an admin port, metrics are shown there and nowhere else, and decisions are made anywhere
-    but there. Without one, metrics are shown where the service can be reached from this machine
-    only.
+    With an admin port, metrics and the console are shown there and nowhere else, and decisions are
+    made anywhere but there. Without one, they are shown where the service can be reached from this
+    machine only.
 
     Args:
         app: What is guarded.
@@ -44,10 +46,11 @@ class Surfaces:
 
     def _admits(self, scope: Scope) -> bool:
         path = local_path(scope)
+        operation = any(path == each or path.startswith(f"{each}/") for each in OPERATION)
         server = scope.get("server")
         if self._admin_port and server is not None and server[1] == self._admin_port:
-            return path in OPERATION or path in PROBES
-        return path not in OPERATION or (not self._admin_port and self._at_home)
+            return operation or path in BOTH
+        return not operation or (not self._admin_port and self._at_home)
 
 
 def is_loopback(host: str) -> bool:

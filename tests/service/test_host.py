@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gatekeeper.engine import Stage
 from gatekeeper.errors import ImageError
 from gatekeeper.images import decode_image, fit_to
 from gatekeeper.service.errors import NotReadyError
@@ -57,6 +58,20 @@ def test_nothing_is_decided_before_loading(fake: Any, image_file: Callable[..., 
         asyncio.run(host.decide(image_file()))
     with pytest.raises(NotReadyError), host.admission():
         pytest.fail("admitted")
+    host.close()
+
+
+def test_what_is_tried_out_is_no_traffic(fake: Any, eventually: Callable[..., None]) -> None:
+    metrics = ServiceMetrics([])
+    host = Host(lambda: fake, Settings(), metrics)
+    host.start()
+    eventually(lambda: host.bundle_id is not None)
+    bright, dark = torch.ones(3, *fake.image_size), torch.zeros(3, *fake.image_size)
+    answers = asyncio.run(host.try_out([bright, dark]))
+    assert [answer.outcome.label for answer in answers] == [1, None]
+    assert b"gatekeeper_decisions_total{" not in metrics.exposition()
+    assert (host.gear.name, host.in_flight) == ("full", 0)
+    assert [host.waiting(stage) for stage in Stage] == [0, 0]
     host.close()
 
 

@@ -29,7 +29,9 @@ def test_metrics_stay_at_home(
     start: Callable[..., TestClient], fake: Any, host: str, admin_port: int, status: int
 ) -> None:
     client = start(lambda: fake, host=host, admin_port=admin_port)
-    assert client.get("/metrics").status_code == status
+    for path in ("/metrics", "/console", "/console/static/console.css", "/console/api/traffic"):
+        assert client.get(path).status_code == status
+    assert client.get("/consoles").status_code == 404
     assert client.get("/healthz").status_code == 200
 
 
@@ -39,6 +41,7 @@ def test_the_admin_port_shows_metrics_and_decides_nothing(
     client = start(lambda: fake, admin_port=9)
     admin = TestClient(client.app, base_url="http://admin:9")
     assert admin.get("/metrics").status_code == 200
+    assert admin.get("/console").status_code == 200
     assert admin.get("/healthz").status_code == 200
     for path in ("/v1/decide", "/v2", "/docs"):
         assert admin.get(path).status_code == 404

@@ -1,0 +1,9 @@
+"""The page in front of people: trying out, live traffic, versions, reports, review."""
+
+from __future__ import annotations
+
+from gatekeeper.service.console.history import Traffic
+from gatekeeper.service.console.routes import CONSOLE, ConsoleParts, make_console_router
+from gatekeeper.service.console.trial import Bench
+
+__all__ = ["CONSOLE", "Bench", "ConsoleParts", "Traffic", "make_console_router"]
