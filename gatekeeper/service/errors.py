@@ -12,14 +12,17 @@ GatekeeperError
     ├── TooBusyError             429
     ├── RateLimitError           429
     └── NotReadyError            503
+        └── DrainingError        503, and the connection is closed
 
-Errors of ``gatekeeper.wire`` and ``gatekeeper.engine`` have their places in the table, too. Below
+Errors of ``gatekeeper.wire``, ``gatekeeper.engine`` and of upstreams
+(``gatekeeper.classifiers.upstream``) have their places in the table, too. Below
 ``/v2`` a body is ``{"error": "…"}``, as the Open Inference Protocol wants it, and what is wrong
 with an image is 400.
 """
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 from fastapi.responses import JSONResponse
@@ -27,6 +30,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from gatekeeper.classifiers.upstream import UpstreamDownError, UpstreamError
 from gatekeeper.engine import DeadlineError, EngineDownError, OverloadError, StageError
 from gatekeeper.errors import GatekeeperError, ImageError, InputError
 from gatekeeper.service.schemas import ErrorBody, ErrorDetail
@@ -88,6 +92,10 @@ class NotReadyError(RequestError):
     """No verified bundle is loaded, or not yet."""
 
 
+class DrainingError(NotReadyError):
+    """The service is about to stop: it finishes what it has and takes nothing new."""
+
+
 # Exception class → (status, code); the nearest base counts, all else is a bug: 500.
 _TABLE: dict[type[Exception], tuple[int, str]] = {
     MalformedRequestError: (400, "malformed"),
@@ -105,7 +113,9 @@ _TABLE: dict[type[Exception], tuple[int, str]] = {
     RateLimitError: (429, "rate_limited"),
     OverloadError: (429, "overloaded"),
     StageError: (500, "stage_failed"),
+    DrainingError: (503, "draining"),
     NotReadyError: (503, "not_ready"),
+    UpstreamError: (503, "upstream_failed"),
     EngineDownError: (503, "not_ready"),
     DeadlineError: (504, "deadline"),
 }
@@ -132,14 +142,10 @@ def error_response(error: Exception, request_id: str, *, path: str = "") -> Resp
     """
     status, detail, headers = describe(error, request_id)
     if status in _COME_BACK:
-        headers["Retry-After"] = str(
-            error.retry_after_s
-            if isinstance(error, OverloadError | RateLimitError)
-            else RETRY_AFTER_S
-        )
+        headers["Retry-After"] = str(_retry_after(error))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if status in _CLOSES:
+    if status in _CLOSES or isinstance(error, DrainingError):
         headers["Connection"] = "close"
     if is_protocol(path):
         return Response(
@@ -150,6 +156,12 @@ def error_response(error: Exception, request_id: str, *, path: str = "") -> Resp
         )
     body = ErrorBody(error=detail).model_dump(exclude_none=True)
     return JSONResponse(body, status_code=status, headers=headers)
+
+
+def _retry_after(error: Exception) -> int:
+    if isinstance(error, OverloadError | RateLimitError | UpstreamDownError):
+        return math.ceil(error.retry_after_s)
+    return RETRY_AFTER_S
 
 
 def is_protocol(path: str) -> bool:

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from gatekeeper.classifiers import RemoteClassifier
+from gatekeeper.classifiers.upstream import UpstreamError
 from gatekeeper.engine import (
     DeadlineError,
     Engine,
@@ -22,6 +24,7 @@ from gatekeeper.engine import (
     FailurePolicy,
     Gear,
     Stage,
+    StageError,
     Stages,
     State,
     stages_of,
@@ -31,7 +34,7 @@ from gatekeeper.images import DecodeLimits
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.service.audit import AuditLog
 from gatekeeper.service.bodies import Loaded, audit_fields, describe_loaded
-from gatekeeper.service.errors import NotReadyError, TooBusyError
+from gatekeeper.service.errors import DrainingError, NotReadyError, TooBusyError
 from gatekeeper.service.intake import take_file, take_pixels
 from gatekeeper.service.metrics import ServiceMetrics
 from gatekeeper.service.schemas import CertificateBody, DecisionBody, ImageBody, VersionsBody
@@ -56,6 +59,10 @@ class Answered:
 
     body: DecisionBody
     answer: EngineAnswer
+
+
+class _LateError(DeadlineError):
+    """It was being computed, or about to be, when its time was over."""
 
 
 class Host:
@@ -90,11 +97,13 @@ class Host:
         self._engine = Engine(
             self._load_and_try, _options(settings), observer=metrics, on_ready=self._announce
         )
+        metrics.watch(self._is_ready, self._engine.waiting)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "gatekeeper-decode")
         self._tried: Loaded | None = None
         self._loaded: Loaded | None = None
         self._failure: str | None = None
         self._under_way = 0
+        self._draining_since: float | None = None
         self._on_failure: Callable[[], None] | None = None
 
     @property
@@ -132,15 +141,33 @@ class Host:
 
     def close(self) -> None:
         """Finish what was let in as far as the time for shutdown allows, and drop the rest."""
-        self._engine.close(self._settings.shutdown_timeout_s)
+        spent = 0.0 if self._draining_since is None else time.monotonic() - self._draining_since
+        self._engine.close(max(0.0, self._settings.shutdown_timeout_s - spent))
         self._decoders.shutdown(cancel_futures=True)
+
+    def drain(self) -> None:
+        """Let nothing new in: not ready from now on; what is under way is finished."""
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+            _LOG.info("draining: %d requests under way", self._under_way)
+
+    def _refuse_while_draining(self) -> None:
+        if self._draining_since is not None:
+            self._metrics.refused("draining")
+            raise DrainingError("the service is stopping and takes nothing new: ask another one")
+
+    def _is_ready(self) -> bool:
+        up = self._loaded is not None and self._failure is None and self._engine.is_ready
+        return up and self._draining_since is None
 
     def ready(self) -> tuple[VersionsBody, CertificateBody]:
         """What decides, and what is guaranteed about it.
 
         Raises:
-            NotReadyError: loading, failed, or the engine hangs or is being replaced.
+            NotReadyError: loading, failed, draining, or the engine hangs or is being replaced.
         """
+        if self._draining_since is not None:
+            raise DrainingError("the service is stopping: ask another one")
         loaded = self.loaded()
         return loaded.versions, loaded.certificate
 
@@ -177,8 +204,10 @@ class Host:
             TooBusyError: all places are taken.
             OverloadError: by prediction it would be too late; it says when to come back.
         """
+        self._refuse_while_draining()
         self.loaded()
         if self._under_way >= self._settings.max_concurrent:
+            self._metrics.refused("too_busy")
             raise TooBusyError(
                 f"expected at most {self._settings.max_concurrent} requests under way, got one "
                 "more: come back in a moment"
@@ -251,7 +280,7 @@ class Host:
                 results.append(self._refused(result))
             else:
                 body = loaded.body(result, each[1], time.perf_counter() - start)
-                self._metrics.decided(body)
+                self._metrics.decided(body, result.marks)
                 if self._audit is not None:
                     self._audit.record({**(who or {}), **audit_fields(body)})
                 results.append(Answered(body, result))
@@ -287,7 +316,7 @@ class Host:
         futures = [asyncio.wrap_future(f) for f in self._engine.submit(images, deadline_s=left_s)]
         try:
             await asyncio.wait(futures, timeout=left_s)
-            late = DeadlineError(
+            late = _LateError(
                 "expected to decide within the deadline, got no answer in time: send fewer images "
                 "at once or allow more time"
             )
@@ -297,8 +326,12 @@ class Host:
                 future.cancel()
 
     def _refused(self, error: object) -> Exception:
+        if isinstance(error, StageError) and isinstance(error.__cause__, UpstreamError):
+            error = error.__cause__
         if isinstance(error, ImageError):
             self._metrics.image_refused(error.reason)
+        elif isinstance(error, DeadlineError):
+            self._metrics.deadline_missed("compute" if isinstance(error, _LateError) else "queue")
         if not isinstance(error, Exception):
             raise TypeError(f"expected an exception, got {type(error).__name__}")
         return error
@@ -327,7 +360,16 @@ class Host:
         self._loaded = self._tried
         if self._loaded is not None:
             self._metrics.became_ready(self._loaded.versions, self._loaded.certificate)
+            self._watch_upstream(self._loaded.gatekeeper)
             _LOG.info("ready: bundle %s", self._loaded.versions.bundle)
+
+    def _watch_upstream(self, gatekeeper: ServedGatekeeper) -> None:
+        """Show the breaker of a classifier that runs elsewhere."""
+        if isinstance(gatekeeper, Gatekeeper):
+            classifier = gatekeeper.fitted.classifier
+            if isinstance(classifier, RemoteClassifier):
+                breaker = classifier.upstream.breaker
+                self._metrics.watch_breaker("classifier", lambda: breaker.state)
 
     def _fail(self, sentence: str) -> None:
         self._failure = sentence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -15,9 +15,10 @@ from prometheus_client import (
     generate_latest,
 )
 
-from gatekeeper.engine import Gear, Stage
+from gatekeeper.classifiers.breaker import BreakerState
+from gatekeeper.engine import Gear, Mark, Stage
 from gatekeeper.images import DECODE_REASONS
-from gatekeeper.service.schemas import CertificateBody, DecisionBody, VersionsBody
+from gatekeeper.service.schemas import AttemptBody, CertificateBody, DecisionBody, VersionsBody
 
 _LOG = logging.getLogger("gatekeeper.service")
 
@@ -28,6 +29,7 @@ OTHER = "other"
 _RELIABILITY_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)
 _SECONDS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+_BREAKER = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 1.0, BreakerState.OPEN: 2.0}
 
 
 class ServiceMetrics:
@@ -52,7 +54,7 @@ class ServiceMetrics:
         self._decisions = Counter(
             "gatekeeper_decisions_total",
             "Decisions made.",
-            ["action", "reason"],
+            ["action", "reason", "bundle"],
             registry=self._registry,
         )
         self._reliability = Histogram(
@@ -81,7 +83,7 @@ class ServiceMetrics:
         )
         self._ready = Gauge(
             "gatekeeper_ready",
-            "1 once a verified bundle has decided a canary image.",
+            "1 while a verified bundle that has decided a canary image decides.",
             registry=self._registry,
         )
         self._in_flight = Gauge(
@@ -102,6 +104,37 @@ class ServiceMetrics:
             "Computing one batch.",
             ["stage"],
             buckets=_SECONDS_BUCKETS,
+            registry=self._registry,
+        )
+        self._queue_seconds = Histogram(
+            "gatekeeper_queue_seconds",
+            "Waiting of one image for a stage.",
+            ["stage"],
+            buckets=_SECONDS_BUCKETS,
+            registry=self._registry,
+        )
+        self._queue_items = Gauge(
+            "gatekeeper_queue_items",
+            "Images that wait for a stage.",
+            ["stage"],
+            registry=self._registry,
+        )
+        self._queue_bytes = Gauge(
+            "gatekeeper_queue_bytes",
+            "Memory that they hold.",
+            ["stage"],
+            registry=self._registry,
+        )
+        self._restorations = Counter(
+            "gatekeeper_restorations_total",
+            "Second looks, by what became of the reliability.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._deadline_missed = Counter(
+            "gatekeeper_deadline_missed_total",
+            "Images without an answer in time: given up in the queue, or while they were computed.",
+            ["where"],
             registry=self._registry,
         )
         self._stage_failures = Counter(
@@ -134,6 +167,25 @@ class ServiceMetrics:
             registry=self._registry,
         )
 
+        self._breaker_state = Gauge(
+            "gatekeeper_breaker_state",
+            "Circuit breaker of an upstream: 0 closed, 1 half-open, 2 open.",
+            ["dependency"],
+            registry=self._registry,
+        )
+        self._upstream_requests = Counter(
+            "gatekeeper_upstream_requests_total",
+            "Images handed to the upstream, by what became of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._upstream_seconds = Histogram(
+            "gatekeeper_upstream_seconds",
+            "Answers of the upstream, failures included.",
+            buckets=_SECONDS_BUCKETS,
+            registry=self._registry,
+        )
+
         self._audit_dropped = Counter(
             "gatekeeper_audit_dropped_total",
             "Decisions that are missing in the audit log.",
@@ -148,9 +200,33 @@ class ServiceMetrics:
         """Count a request by its route and status."""
         self._requests.labels(path if path in self._routes else OTHER, str(status)).inc()
 
-    def decided(self, decision: DecisionBody) -> None:
-        """Count a decision."""
-        self._decisions.labels(decision.action.value, decision.reason.value).inc()
+    def watch(
+        self, is_ready: Callable[[], bool], waiting: Callable[[Stage], tuple[int, int]]
+    ) -> None:
+        """Have the state of an engine shown as it is at each look.
+
+        Args:
+            is_ready: Whether work is let in and gets done.
+            waiting: How many images wait for a stage, and the bytes that they hold.
+        """
+        self._ready.set_function(lambda: float(is_ready()))
+        for stage in Stage:
+            self._queue_items.labels(stage.value).set_function(_part(waiting, stage, 0))
+            self._queue_bytes.labels(stage.value).set_function(_part(waiting, stage, 1))
+
+    def watch_breaker(self, dependency: str, state: Callable[[], BreakerState]) -> None:
+        """Have the state of a circuit breaker shown as it is at each look."""
+        self._breaker_state.labels(dependency).set_function(lambda: _BREAKER[state()])
+
+    def decided(self, decision: DecisionBody, marks: Sequence[Mark] = ()) -> None:
+        """Count a decision, and where its time went."""
+        self._decisions.labels(
+            decision.action.value, decision.reason.value, decision.versions.bundle
+        ).inc()
+        for mark in marks:
+            self._queue_seconds.labels(mark.stage.value).observe(mark.began - mark.entered)
+        for attempt in decision.attempts[1:]:
+            self._restorations.labels(_outcome(decision.attempts[0], attempt)).inc()
         if decision.attempts:
             self._reliability.observe(decision.reliability)
         self._decide_seconds.observe(decision.duration_ms / 1000)
@@ -180,6 +256,19 @@ class ServiceMetrics:
         self._engines_lost.inc()
         _LOG.error("the engine is replaced", exc_info=error)
 
+    def deadline_missed(self, where: str) -> None:
+        """Count an image without an answer in time."""
+        self._deadline_missed.labels(where).inc()
+
+    def upstream_asked(self, outcome: str, seconds: float) -> None:
+        """Count an image that was handed to the upstream."""
+        self._upstream_requests.labels(outcome).inc()
+        self._upstream_seconds.observe(seconds)
+
+    def upstream_not_asked(self, outcome: str) -> None:
+        """Count an image that was kept from the upstream."""
+        self._upstream_requests.labels(outcome).inc()
+
     def image_refused(self, reason: str) -> None:
         """Count a body that is not an acceptable image."""
         self._decode_rejections.labels(reason if reason in DECODE_REASONS else OTHER).inc()
@@ -190,14 +279,27 @@ class ServiceMetrics:
 
     def became_ready(self, versions: VersionsBody, certificate: CertificateBody) -> None:
         """Show which bundle decides from now on."""
+        self._bundle_info.clear()
         self._bundle_info.labels(
             versions.gatekeeper,
             versions.bundle,
             versions.classifier,
             str(certificate.certified).lower(),
         ).set(1)
-        self._ready.set(1)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format; see :data:`CONTENT_TYPE`."""
         return generate_latest(self._registry)
+
+
+def _part(
+    waiting: Callable[[Stage], tuple[int, int]], stage: Stage, at: int
+) -> Callable[[], float]:
+    return lambda: float(waiting(stage)[at])
+
+
+def _outcome(raw: AttemptBody, restored: AttemptBody) -> str:
+    """What a second look did for the reliability; the gate decides whether it counts."""
+    if restored.reliability == raw.reliability:
+        return "unchanged"
+    return "improved" if restored.reliability > raw.reliability else "worse"

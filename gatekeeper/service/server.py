@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import math
+import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from gatekeeper.errors import InputError
 from gatekeeper.service.app import create_app
-from gatekeeper.service.host import Load
+from gatekeeper.service.host import Host, Load
 from gatekeeper.settings import Settings
 
 EXIT_OK = 0
 EXIT_CANNOT_LOAD = 2
+_BY_SIGNAL = 128
 
 _KEEP_ALIVE_S = 5
 _BACKLOG = 2048
@@ -30,6 +35,10 @@ _LOG = logging.getLogger("gatekeeper.service")
 
 def serve(load: Load, settings: Settings) -> int:
     """Listen at once, load meanwhile, serve until SIGTERM or SIGINT, let running requests end.
+
+    The first signal makes ``/readyz`` say 503 and refuses new work with 503 and ``Connection:
+    close``, while requests under way are finished, for ``shutdown_timeout_s`` at most. A second
+    one ends the process at once, with 128 plus its number.
 
     Args:
         load: Returns a verified gatekeeper; called once.
@@ -50,7 +59,7 @@ def serve(load: Load, settings: Settings) -> int:
             listeners.append(open_sockets.enter_context(_listen(admin)))
         stop = threading.Event()
         app = create_app(settings, load, on_load_failure=stop.set)
-        server = _Server(_config(app, settings), stop)
+        server = _Server(_config(app, settings), stop, app.state.host, settings)
         _LOG.info("listening on %s", _address(listener))
         with _orderly_stop(stop):
             server.run(sockets=listeners)
@@ -58,15 +67,41 @@ def serve(load: Load, settings: Settings) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Stops on an event as well as on a signal."""
+    """Drains on an event as well as on a signal: it listens until nothing is under way."""
 
-    def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, stop: threading.Event, host: Host, settings: Settings
+    ) -> None:
         super().__init__(config)
         self._stop = stop
+        self._host = host
+        self._seconds = settings.shutdown_timeout_s
+        self._until: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called on a signal."""
+        del frame
+        _stop_or_exit(self._stop, sig)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; True ends the server."""
-        return self._stop.is_set() or await super().on_tick(counter)
+        if not self._stop.is_set():
+            return await super().on_tick(counter)
+        now = time.monotonic()
+        if self._until is None:
+            self._host.drain()
+            self._until = now + self._seconds
+        if self._host.in_flight and now < self._until:
+            return False
+        # What is left of the time is for answers that are on their way to their clients.
+        self.config.timeout_graceful_shutdown = max(1, math.ceil(self._until - now))
+        return True
+
+
+def _stop_or_exit(stop: threading.Event, sig: int) -> None:
+    if stop.is_set():
+        os._exit(_BY_SIGNAL + sig)
+    stop.set()
 
 
 def _config(app: Any, settings: Settings) -> uvicorn.Config:  # noqa: ANN401  # any ASGI app
@@ -125,7 +160,9 @@ def _orderly_stop(stop: threading.Event) -> Iterator[None]:
         yield
         return
     signals = (signal.SIGTERM, signal.SIGINT)
-    before = {each: signal.signal(each, lambda *_: stop.set()) for each in signals}
+    before = {
+        each: signal.signal(each, lambda sig, _: _stop_or_exit(stop, sig)) for each in signals
+    }
     try:
         yield
     finally:

@@ -69,6 +69,16 @@ def ask(
         connection.close()
 
 
+def text(port: int, path: str) -> str:
+    """The body of an answer as text."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
 @pytest.fixture
 def port(fake: Any, eventually: Callable[..., None]) -> Iterator[int]:
     with running(lambda: fake, max_body_bytes=600_000, body_timeout_s=0.4) as port:
@@ -150,25 +160,34 @@ def test_a_port_in_use_is_a_sentence() -> None:
 
 
 PROGRAM = """
-import runpy, sys
+import runpy, sys, time
+from pathlib import Path
 from gatekeeper.service import serve
 from gatekeeper.settings import Settings
 fake = runpy.run_path(sys.argv[1])["FakeGatekeeper"]
-sys.exit(serve(fake, Settings(port=0)))
+
+class Slow(fake):
+    "Decides only while a file is not there, which stands for hard work."
+    def decide(self, images):
+        while len(sys.argv) > 2 and Path(sys.argv[2]).exists():
+            time.sleep(0.01)
+        return super().decide(images)
+
+sys.exit(serve(Slow, Settings(port=0, shutdown_timeout_s=20)))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(
-    number: signal.Signals, image_file: Callable[..., bytes]
-) -> None:
+@contextmanager
+def process_serving(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A ready server in a process of its own, and its port."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(ROOT / "tests" / "service" / "conftest.py")],
+        [sys.executable, "-c", PROGRAM, str(ROOT / "tests" / "service" / "conftest.py"),
+         *map(str, arguments)],
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    )  # fmt: skip
     assert process.stderr is not None
     try:
         log = ""
@@ -178,11 +197,62 @@ def test_a_signal_ends_it_in_order(
             log += line
         found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log)
         assert found
-        assert ask(int(found[1]), "POST", "/v1/decide?key=secret", image_file(), PNG)[0] == 200
-        process.send_signal(number)
-        log += process.communicate(timeout=15)[1]
+        yield process, int(found[1])
     finally:
         process.kill()
+        process.communicate(timeout=15)
+
+
+def test_an_idle_server_ends_in_order(image_file: Callable[..., bytes]) -> None:
+    with process_serving() as (process, port):
+        assert ask(port, "POST", "/v1/decide?key=secret", image_file(), PNG)[0] == 200
+        process.send_signal(signal.SIGINT)
+        log = process.communicate(timeout=15)[1]
     assert process.returncode == 0, log
     assert "secret" not in log
     assert "Traceback" not in log
+
+
+def test_draining_loses_no_accepted_request_and_takes_no_new_one(
+    tmp_path: Path, image_file: Callable[..., bytes], eventually: Callable[..., None]
+) -> None:
+    busy = tmp_path / "busy"
+    with process_serving(busy) as (process, port), ThreadPoolExecutor(12) as pool:
+        busy.touch()
+        answers = [
+            pool.submit(ask, port, "POST", "/v1/decide", image_file(grey=grey), PNG)
+            for grey in (0, 255) * 6
+        ]
+        eventually(lambda: "gatekeeper_in_flight 12.0" in text(port, "/metrics"))
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: ask(port, "GET", "/readyz")[0] == 503)
+        assert ask(port, "GET", "/readyz")[1]["error"]["code"] == "draining"
+        assert ask(port, "GET", "/v2/health/ready")[0] == 503
+        assert ask(port, "GET", "/healthz")[0] == 200
+        assert "gatekeeper_ready 0.0" in text(port, "/metrics")
+        status, body, headers = ask(port, "POST", "/v1/decide", image_file(), PNG)
+        assert (status, body["error"]["code"]) == (503, "draining")
+        assert (headers["Connection"], headers["Retry-After"]) == ("close", "1")
+        busy.unlink()
+        assert [each.result(10)[0] for each in answers] == [200] * 12
+        actions = [each.result()[1]["action"] for each in answers]
+        assert actions == ["abstain", "accept"] * 6
+        log = process.communicate(timeout=15)[1]
+    assert process.returncode == 0, log
+    assert "draining: 12 requests under way" in log
+
+
+def test_a_second_signal_ends_it_at_once(
+    tmp_path: Path, image_file: Callable[..., bytes], eventually: Callable[..., None]
+) -> None:
+    busy = tmp_path / "busy"
+    with process_serving(busy) as (process, port), ThreadPoolExecutor(1) as pool:
+        busy.touch()
+        lost = pool.submit(ask, port, "POST", "/v1/decide", image_file(), PNG)
+        eventually(lambda: "gatekeeper_in_flight 1.0" in text(port, "/metrics"))
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: ask(port, "GET", "/readyz")[0] == 503)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 128 + signal.SIGTERM
+        with pytest.raises((http.client.HTTPException, OSError)):
+            lost.result(10)
