@@ -49,6 +49,7 @@ SIGNAL_READERS = frozenset({"shift_aware"})
 
 GATE_FILE = "gate.json"
 _ARRAYS_FILE = "gate.safetensors"
+_SECOND = "second_opinion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,19 @@ class ClassifierSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SecondOpinion:
+    """A classifier of the gate's own that the predictors hear, too.
+
+    Attributes:
+        spec: How to rebuild it.
+        classifier: Names the same classes.
+    """
+
+    spec: ClassifierSpec
+    classifier: Classifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedGate:
     """Everything that decides, fitted.
 
@@ -97,6 +111,7 @@ class FittedGate:
         symptom_limits: Code of a symptom -> strength that clean images of this kind reach, too;
             only what is stronger is told.
         certificate: Target, level, conditions, counts, splits and verdict, JSON-ready.
+        second_opinion: A network of the gate's own, for the predictors' probes, or None.
     """
 
     name: str
@@ -114,6 +129,12 @@ class FittedGate:
     accuracy: AccuracyEstimator | None
     symptom_limits: Mapping[str, float]
     certificate: Mapping[str, Any]
+    second_opinion: SecondOpinion | None = None
+
+    @property
+    def second(self) -> Classifier | None:
+        """The second opinion's classifier, or None."""
+        return None if self.second_opinion is None else self.second_opinion.classifier
 
     def raw_reliability(self, evidence: Evidence) -> FloatArray:
         """Calibrated reliability of raw looks, shape (B,)."""
@@ -194,7 +215,7 @@ def save_bundle(
     unfinished = directory.with_name(f"{directory.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    spec = _with_own_weights(fitted.classifier_spec, unfinished)
+    spec = _with_own_weights(fitted.classifier_spec, unfinished, "classifier")
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for prefix, part in _stateful(fitted).items():
         arrays |= {f"{prefix}/{name}": np.asarray(a, order="C") for name, a in part.items()}
@@ -226,6 +247,13 @@ def save_bundle(
         },
         "certificate": dict(fitted.certificate),
     }
+    if fitted.second_opinion is not None:
+        own = _with_own_weights(fitted.second_opinion.spec, unfinished, _SECOND)
+        body[_SECOND] = {
+            "kind": own.kind,
+            "options": dict(own.options),
+            "digest": fitted.second_opinion.classifier.digest,
+        }
     text = json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     (unfinished / GATE_FILE).write_text(text + "\n", encoding="utf-8")
     for name, content in (extra or {}).items():
@@ -246,12 +274,12 @@ def _stateful(fitted: FittedGate) -> dict[str, dict[str, FloatArray]]:
     return parts | {"router": fitted.router.state(), "conditions": fitted.conditions.state()}
 
 
-def _with_own_weights(spec: ClassifierSpec, directory: Path) -> ClassifierSpec:
+def _with_own_weights(spec: ClassifierSpec, directory: Path, stem: str) -> ClassifierSpec:
     """The weights travel with the bundle, so that it can be served anywhere."""
     weights = spec.options.get(spec.weights_option)
     if weights is None:
         return spec
-    name = f"classifier{Path(weights).suffix}"
+    name = f"{stem}{Path(weights).suffix}"
     shutil.copyfile(weights, directory / name)
     return replace(spec, options={**spec.options, spec.weights_option: name})
 
@@ -328,13 +356,11 @@ def _read_body(directory: Path) -> dict[str, Any]:
 
 
 def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> FittedGate:
-    recorded = body["classifier"]
-    options = dict(recorded["options"])
-    spec = ClassifierSpec(kind=recorded["kind"], options=options)
-    if options.get(spec.weights_option) is not None:
-        options[spec.weights_option] = str(directory / Path(options[spec.weights_option]).name)
-    classifier = spec.build(device=device)
-    _require(classifier.digest == recorded["digest"], "classifier", directory)
+    spec, classifier = _rebuild_classifier(body["classifier"], "classifier", directory, device)
+    second = None
+    if _SECOND in body:
+        own = _rebuild_classifier(body[_SECOND], "second opinion", directory, device)
+        second = SecondOpinion(spec=own[0], classifier=own[1])
     states: dict[str, dict[str, FloatArray]] = {}
     for key, array in load_file(directory / _ARRAYS_FILE).items():
         part, _, name = key.rpartition("/")
@@ -365,7 +391,20 @@ def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> Fitte
         accuracy=AccuracyEstimator.from_state(states["accuracy"]) if "accuracy" in states else None,
         symptom_limits={str(code): float(limit) for code, limit in body["symptom_limits"].items()},
         certificate=body["certificate"],
+        second_opinion=second,
     )
+
+
+def _rebuild_classifier(
+    recorded: Mapping[str, Any], what: str, directory: Path, device: str | None
+) -> tuple[ClassifierSpec, Classifier]:
+    options = dict(recorded["options"])
+    spec = ClassifierSpec(kind=recorded["kind"], options=options)
+    if options.get(spec.weights_option) is not None:
+        options[spec.weights_option] = str(directory / Path(options[spec.weights_option]).name)
+    classifier = spec.build(device=device)
+    _require(classifier.digest == recorded["digest"], what, directory)
+    return spec, classifier
 
 
 def _rebuild_restorer(

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gatekeeper.bundle import ClassifierSpec, save_bundle
+from gatekeeper.bundle import ClassifierSpec, SecondOpinion, save_bundle
 from gatekeeper.corruptions import CORRUPTIONS, GROUPS
 from gatekeeper.errors import GatekeeperError, RecipeError
 from gatekeeper.evaluation import (
@@ -53,7 +53,9 @@ from gatekeeper.training import (
     classifier_of_record,
     classifier_steps,
     restorers_of,
+    second_opinion_steps,
     train_classifier,
+    train_second_opinion,
 )
 from gatekeeper.types import BoolArray, IntArray
 
@@ -166,11 +168,28 @@ def run(
         spec, classifier = classifier_of(recipe, data, splits, out, bars)
     with watch.stage("restorers"):
         restorers = restorers_of(recipe, data, splits, classifier, bars)
+    with watch.stage("second opinion"):
+        second = second_opinion_of(recipe, data, splits, out, bars)
     builder = TableBuilder(
-        data, classifier, restorers, cache=cache, progress=bars, views=recipe.predictor.views
+        data,
+        classifier,
+        restorers,
+        cache=cache,
+        progress=bars,
+        views=recipe.predictor.views,
+        second_opinion=None if second is None else second.classifier,
     )
     with watch.stage("fit and certify"):
-        fitter = Fitter(data, splits, spec, classifier, restorers, recipe, builder=builder)
+        fitter = Fitter(
+            data,
+            splits,
+            spec,
+            classifier,
+            restorers,
+            recipe,
+            builder=builder,
+            second_opinion=second,
+        )
         result = fitter.run()
     with watch.stage("judge"):
         streams = judge_streams(
@@ -244,6 +263,34 @@ def classifier_of(
             f"{len(classifier.class_names)}: check class_names and the data"
         )
     return spec, classifier
+
+
+def second_opinion_of(
+    recipe: Recipe, data: Dataset, splits: Splits, out: Path, progress: Progress
+) -> SecondOpinion | None:
+    """The second opinion, trained on *train* under the seen corruptions, where the recipe asks.
+
+    Args:
+        recipe: What to gate.
+        data: The data set.
+        splits: Its splits.
+        out: Folder for its weights.
+        progress: Told of the training's steps.
+    """
+    options = recipe.predictor.second_opinion
+    if options is None:
+        return None
+    progress.start("train: second opinion", second_opinion_steps(options, len(splits.train)))
+    spec = train_second_opinion(
+        data,
+        splits,
+        options,
+        corruptions=recipe.conditions.seen,
+        weights=out / "second-opinion.safetensors",
+        seed=recipe.seed,
+        on_step=lambda step, loss: progress.advance(1),
+    )
+    return SecondOpinion(spec=spec, classifier=spec.build())
 
 
 def write(

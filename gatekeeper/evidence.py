@@ -294,6 +294,7 @@ def collect(
     restorer: StrArray | None = None,
     *,
     views: Sequence[str] = (),
+    second_opinion: Classifier | None = None,
 ) -> Evidence:
     """One look at a batch: everything a predictor may read.
 
@@ -304,9 +305,13 @@ def collect(
         restorer: Name of the restorer behind each image, "" or None for raw ones.
         views: Views that the classifier is asked about, too; each costs another pass, and gives
             the log-probabilities of its K classes as probes.
+        second_opinion: Another classifier of the same classes, whose log-probabilities are the last
+            probes.
     """
     look = classifier.look(images)
     probes = [log_softmax(classifier.look(VIEWS[name](images)).logits) for name in views]
+    if second_opinion is not None:
+        probes.append(log_softmax(second_opinion.look(images).logits))
     return Evidence(
         logits=look.logits,
         logits_kind=look.kind,
@@ -347,6 +352,7 @@ class TableBuilder:
         cache: Folder for finished cells; None keeps none.
         progress: Told of every table that is made, in rows.
         views: Views that the classifier is asked about, too (see :func:`collect`).
+        second_opinion: Another classifier that is asked, too.
     """
 
     def __init__(
@@ -358,6 +364,7 @@ class TableBuilder:
         cache: Path | None = None,
         progress: Progress | None = None,
         views: Sequence[str] = (),
+        second_opinion: Classifier | None = None,
     ) -> None:
         self.data = data
         self.classifier = classifier
@@ -365,6 +372,7 @@ class TableBuilder:
         self.cache = cache
         self.progress: Progress = progress or Silent()
         self.views = check_views(views)
+        self.second_opinion = second_opinion
         self._kind_: LogitsKind | None = None
 
     def raw(self, plan: Plan) -> EvidenceTable:
@@ -433,12 +441,12 @@ class TableBuilder:
             # A classifier takes no empty batch; one look tells the widths of the empty arrays.
             one = self.data.batch(np.arange(1))
             seeds = np.zeros(1, dtype=np.int64)
-            evidence = collect(self.classifier, one, seeds, views=self.views).take(np.arange(0))
+            evidence = self._look(one, seeds, None).take(np.arange(0))
         else:
             images = self.scene(plan)
             if names[0]:
                 images = restore_rows(self.restorers, images, names, plan.seeds)
-            evidence = collect(self.classifier, images, plan.seeds, names, views=self.views)
+            evidence = self._look(images, plan.seeds, names)
         self.progress.advance(len(plan))
         arrays = {
             "logits": evidence.logits,
@@ -446,6 +454,16 @@ class TableBuilder:
             "probes": evidence.probes,
         }
         return arrays if evidence.features is None else {**arrays, "features": evidence.features}
+
+    def _look(self, images: Tensor, seeds: IntArray, names: StrArray | None) -> Evidence:
+        return collect(
+            self.classifier,
+            images,
+            seeds,
+            names,
+            views=self.views,
+            second_opinion=self.second_opinion,
+        )
 
     def scene(self, plan: Plan) -> Tensor:
         """The images of a plan under their conditions, shape (B, 3, H, W)."""
@@ -471,4 +489,6 @@ class TableBuilder:
             "seeds": plan.seeds.tolist(),
             "restorers": [digest_of[name] for name in names.tolist()],
         }
+        if self.second_opinion is not None:
+            facts["second opinion"] = self.second_opinion.digest
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

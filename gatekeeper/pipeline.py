@@ -94,7 +94,9 @@ class Gatekeeper:
         images = fit_to(images, self.image_size)
         seeds = seeds_for(self.fitted.seed, tensor_digests(images), "serve")
         views = self.fitted.views
-        first = collect(self.fitted.classifier, images, seeds, views=views)
+        first = collect(
+            self.fitted.classifier, images, seeds, views=views, second_opinion=self.fitted.second
+        )
         raw = self.fitted.raw_reliability(first)
         restored = np.full(len(images), np.nan)
         restorer = np.full(len(images), "", dtype="<U32")
@@ -106,7 +108,12 @@ class Gatekeeper:
         if len(rows):
             better = restore_rows(self.fitted.restorers, images[rows], restorer[rows], seeds[rows])
             second = collect(
-                self.fitted.classifier, better, seeds[rows], restorer[rows], views=views
+                self.fitted.classifier,
+                better,
+                seeds[rows],
+                restorer[rows],
+                views=views,
+                second_opinion=self.fitted.second,
             )
             second = second.after(first.take(rows))
             restored[rows] = self.fitted.restored_reliability(second, raw[rows])

@@ -21,9 +21,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _TRAINED = "autoencoder"
 """The restorer that fitting can train itself."""
-_BUNDLE_FILES = {"gate", "classifier", "golden"}
+_BUNDLE_FILES = {"gate", "classifier", "golden", "second_opinion"}
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_Width = Annotated[int, Field(ge=2, multiple_of=2)]
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -202,6 +203,27 @@ class RestorersRecipe(_Strict):
         return self
 
 
+class SecondOpinionRecipe(_Strict):
+    """A small network of the gate's own, trained on degraded *train* images, as a probe.
+
+    Attributes:
+        widths: Channels of its four stages.
+        depth: Residual blocks per stage.
+        largest_side_px: Larger images are brought to this longest side before it looks; its cost
+            does not grow with the classifier's input.
+        looks_per_image: Looks at each *train* image, the first of them clean.
+        training: Schedule; an epoch passes over all looks.
+    """
+
+    widths: tuple[_Width, _Width, _Width, _Width] = (16, 32, 64, 128)
+    depth: int = Field(default=2, ge=1)
+    largest_side_px: int = Field(default=64, ge=8)
+    looks_per_image: int = Field(default=4, ge=2)
+    training: ClassifierTraining = ClassifierTraining(
+        epochs=8, small_epochs=5, min_steps=1, bf16=True
+    )
+
+
 class PredictorRecipe(_Strict):
     """The reliability predictors of raw and restored looks.
 
@@ -218,6 +240,7 @@ class PredictorRecipe(_Strict):
         wide_looks: Further looks at each *fit* image, at continuous severities and under
             compositions of two seen corruptions.
         calibrator: Of raw and restored looks; a key of ``gatekeeper.calibrators.CALIBRATORS``.
+        second_opinion: A network of the gate's own, as a probe; None does without.
     """
 
     hidden: int = Field(default=128, ge=1)
@@ -229,11 +252,17 @@ class PredictorRecipe(_Strict):
     trust: Annotated[float, Field(gt=0, le=1)] | Literal["choose"] = 0.8
     views: tuple[str, ...] = ()
     calibrator: str = "isotonic"
+    second_opinion: SecondOpinionRecipe | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         check_views(self.views)
         calibrator(self.calibrator)
+        if self.second_opinion is not None and self.trust == "choose":
+            raise InputError(
+                "trust is chosen by leaving groups of corruptions out, and the second opinion has "
+                "seen them all: give trust as a number"
+            )
         return self
 
 

@@ -129,7 +129,9 @@ class GatekeeperStages:
         digests = tensor_digests(images)
         seeds = seeds_for(fitted.seed, digests, "serve")
         draws = seeds_for(fitted.seed, digests, "gear") % _DRAWS / _DRAWS
-        look = collect(fitted.classifier, images, seeds, views=fitted.views)
+        look = collect(
+            fitted.classifier, images, seeds, views=fitted.views, second_opinion=fitted.second
+        )
         rows = np.flatnonzero(np.isfinite(look.logits).all(axis=1))
         results: list[Judged | Doubted | Exception] = [_not_finite("classifier")] * len(images)
         if len(rows) == 0:
@@ -163,7 +165,14 @@ class GatekeeperStages:
         names = np.array([each.restorer for each in doubted], dtype="<U32")
         images = torch.stack([each.image for each in doubted])
         better = restore_rows(fitted.restorers, images, names, seeds)
-        look = collect(fitted.classifier, better, seeds, names, views=fitted.views)
+        look = collect(
+            fitted.classifier,
+            better,
+            seeds,
+            names,
+            views=fitted.views,
+            second_opinion=fitted.second,
+        )
         rows = np.flatnonzero(np.isfinite(look.logits).all(axis=1))
         results: list[Judged | Exception] = [_not_finite("restorer")] * len(doubted)
         if len(rows) == 0:

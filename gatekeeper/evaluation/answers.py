@@ -146,6 +146,7 @@ def gather(
         cache=cache,
         progress=progress,
         views=() if fitted is None else fitted.views,
+        second_opinion=None if fitted is None else fitted.second,
     )
     rows = []
     for condition in range(len(grid)):

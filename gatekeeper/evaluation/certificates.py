@@ -91,6 +91,7 @@ def recount_certificate(
         cache=cache,
         progress=progress,
         views=fitted.views,
+        second_opinion=fitted.second,
     )
     plan = draw_plan(
         data,

@@ -19,6 +19,7 @@ import numpy as np
 from gatekeeper.bundle import (
     ClassifierSpec,
     FittedGate,
+    SecondOpinion,
     log_odds,
     raw_context,
     restored_context,
@@ -78,6 +79,10 @@ class Fitter:
         restorers: By name; those that the recipe routes to.
         recipe: What to fit and certify.
         builder: Makes evidence tables.
+        second_opinion: What the builder's second opinion is made of; None where it has none.
+
+    Raises:
+        InputError: the builder hears another second opinion.
     """
 
     def __init__(
@@ -90,8 +95,16 @@ class Fitter:
         recipe: Recipe,
         *,
         builder: TableBuilder,
+        second_opinion: SecondOpinion | None = None,
     ) -> None:
         splits.check(data.digests)
+        heard = None if second_opinion is None else second_opinion.classifier
+        if builder.second_opinion is not heard:
+            raise InputError(
+                "expected the second opinion that the evidence is built with, got another one: "
+                "give both the same"
+            )
+        self.second_opinion = second_opinion
         self.data, self.splits, self.recipe = data, splits, recipe
         self.spec, self.classifier, self.restorers = spec, classifier, restorers
         self.builder = builder
@@ -175,6 +188,7 @@ class Fitter:
                 variants=self._variants(declared, judged),
                 groups=certify_groups(declared, judged, margin, policy, verdict),
             ),
+            second_opinion=self.second_opinion,
         )
         return FitResult(fitted=fitted, calibrate=declared, certify=judged)
 
@@ -364,6 +378,9 @@ class Fitter:
             "dataset": self.data.name,
             "splits": self.splits.to_json(self.data.digests),
             "classifier_digest": self.classifier.digest,
+            "second_opinion_digest": None
+            if self.second_opinion is None
+            else self.second_opinion.classifier.digest,
             "seed": self.recipe.seed,
         }
 

@@ -23,6 +23,7 @@ from gatekeeper.training.restorer_record import (
 )
 from gatekeeper.training.restorer_run import run_restorer_training
 from gatekeeper.training.run import run_training
+from gatekeeper.training.second_opinion import second_opinion_steps, train_second_opinion
 
 __all__ = [
     "METHODS",
@@ -37,8 +38,10 @@ __all__ = [
     "restorers_of",
     "run_restorer_training",
     "run_training",
+    "second_opinion_steps",
     "train_classifier",
     "train_restorer",
+    "train_second_opinion",
     "write_classifier_record",
     "write_restorer_record",
 ]
