@@ -134,6 +134,31 @@ def sweep(judged: Judged, margin: float, *, doubt_below: float = 1.0) -> Thresho
     return ThresholdPath(raw=np.minimum(levels, doubt_below), restored=levels)
 
 
+def mixed_rows(n_clean: int, n_degraded: int, clean_share: float) -> IntArray:
+    """Rows of [clean…, degraded…] in the declared proportion, as many as possible.
+
+    Args:
+        n_clean: Rows at clean images.
+        n_degraded: Rows at degraded images, which come after them.
+        clean_share: Share of clean images, in [0, 1].
+
+    Raises:
+        InputError: the mix asks for rows of which there are none.
+
+    Example:
+        >>> mixed_rows(2, 4, 0.5).tolist()
+        [0, 1, 2, 3]
+    """
+    clean, degraded = np.arange(n_clean), n_clean + np.arange(n_degraded)
+    if clean_share in (0.0, 1.0):
+        return clean if clean_share else degraded
+    if not n_clean or not n_degraded:
+        raise InputError("expected clean and degraded rows for a mix of both")
+    total = min(n_clean / clean_share, n_degraded / (1.0 - clean_share))
+    n_kept = round(total * clean_share), round(total * (1.0 - clean_share))
+    return np.concatenate([clean[: n_kept[0]], degraded[: n_kept[1]]])
+
+
 def judge(
     fitted: FittedGate, table: EvidenceTable, builder: TableBuilder, *, doubt_below: float
 ) -> Judged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatekeeper.evaluation.answers import Answers, GateAnswers, Subject, gather
-from gatekeeper.evaluation.certificates import NOT_RECOMPUTED, Recount, recount_certificate
+from gatekeeper.evaluation.certificates import Recount, not_recomputed, recount_certificate
 from gatekeeper.evaluation.comparison import Comparison, compare
 from gatekeeper.evaluation.files import (
     ANSWERS_FILE,
@@ -64,7 +64,6 @@ __all__ = [
     "ANSWERS_FILE",
     "FIGURES_FILE",
     "MAIN_SCOPES",
-    "NOT_RECOMPUTED",
     "PUBLISHED",
     "RECORD_FILE",
     "Answers",
@@ -107,6 +106,7 @@ __all__ = [
     "load_requirements",
     "main_view",
     "measure",
+    "not_recomputed",
     "policy_curve",
     "record",
     "recount_certificate",

@@ -13,6 +13,7 @@ from gatekeeper.bundle import FittedGate
 from gatekeeper.corruptions import corruption
 from gatekeeper.errors import DataError
 from gatekeeper.evaluation.grid import declared_mix, own_splits
+from gatekeeper.evaluation.walk import Target, Walk, calibrate_attempts, groups_along, walk
 from gatekeeper.evidence import TableBuilder, draw_plan
 from gatekeeper.gate import Gate
 from gatekeeper.images import Dataset
@@ -23,11 +24,27 @@ from gatekeeper.risk_control.binomial import binomial_tail
 
 _CLOSE = 1e-9
 
-NOT_RECOMPUTED = (
-    "the walk along the threshold path on calibrate, and with it the groups' p-values and bounds",
-    "what fitting tried out (trust_judged, router)",
+_REFITTED = (
+    "trust_judged: needs the fit images, the recipe's predictor and a new fit for each group of "
+    "corruptions, which another machine's rounding may move",
+    "router: needs the fit images, the recipe's looks_per_image and two new fits, which another "
+    "machine's rounding may move",
+    "switch_margin: needs the recipe's candidates",
 )
-"""Numbers of a certificate that need more than its bundle and its certify images."""
+_WALK = (
+    "the walk along the threshold path, and with it the groups' p-values and bounds: needs "
+    "doubt_below, which this certificate does not state"
+)
+
+
+def not_recomputed(certificate: Mapping[str, Any]) -> tuple[str, ...]:
+    """Numbers of a certificate that its bundle and its images do not give again, and what would.
+
+    Args:
+        certificate: As it was published. One of before 2026-11-25 does not state ``doubt_below``,
+            and the walk cannot be made again.
+    """
+    return _REFITTED if "doubt_below" in certificate else (_WALK, *_REFITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +77,7 @@ def recount_certificate(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Recount]:
-    """Look at the *certify* images again and count.
+    """Look at the *calibrate* and *certify* images again, walk the path and count.
 
     Args:
         fitted: The gate of the certificate's bundle.
@@ -70,8 +87,9 @@ def recount_certificate(
         progress: Told of every look.
 
     Returns:
-        Every number that was recomputed: identities, thresholds, counts, bounds, coverage; of the
-        groups their counts, of the variants all. ``NOT_RECOMPUTED`` says what is left out.
+        Every number that was recomputed: identities, thresholds, counts, bounds, coverage, groups
+        and variants; of a certificate that does not state ``doubt_below`` no walk, and of its
+        groups the counts alone. :func:`not_recomputed` says what is left out.
 
     Raises:
         DataError: these are not the certificate's data, or it does not say for which traffic it
@@ -102,14 +120,26 @@ def recount_certificate(
         seed=int(certificate["seed"]),
         purpose="certify",
     )
-    doubt_below = min(1.0, fitted.gate.accept_raw_at)
-    judged = judge(fitted, builder.raw(plan), builder, doubt_below=doubt_below)
-    return [
+    stated = certificate.get("doubt_below")
+    target = Target(
+        risk=float(certificate["target_risk"]),
+        confidence_level=float(certificate["confidence_level"]),
+        # Above its threshold the gate never restores: no look is missing that it would take.
+        doubt_below=float(stated) if stated is not None else min(1.0, fitted.gate.accept_raw_at),
+    )
+    judged = judge(fitted, builder.raw(plan), builder, doubt_below=target.doubt_below)
+    found = [
         *_identities(fitted, certificate),
         *_whole(fitted, certificate, judged),
         *_groups(fitted, certificate, judged),
         *_variants(certificate, judged),
     ]
+    if stated is not None:
+        calibrate = calibrate_attempts(
+            fitted, data, splits, mix, builder, doubt_below=target.doubt_below
+        )
+        found += _walked(certificate, calibrate, judged, target)
+    return found
 
 
 def _identities(fitted: FittedGate, certificate: Mapping[str, Any]) -> Iterator[Recount]:
@@ -185,3 +215,33 @@ def _variants(certificate: Mapping[str, Any], judged: Judged) -> Iterator[Recoun
     }
     for name, value in numbers.items():
         yield _recount(block, name, value, "variants.no_restorer.")
+
+
+def _walked(
+    certificate: Mapping[str, Any], calibrate: Judged, judged: Judged, target: Target
+) -> Iterator[Recount]:
+    """Where both walks stop, and what the groups' claim says along the first."""
+    margin = float(certificate["switch_margin"])
+    walked = walk(calibrate, judged, margin, target)
+    yield from _stop(certificate, walked, "walk.")
+    yield _recount(certificate, "accept_restored_at", walked.accept_restored_at, "walk.")
+    groups = groups_along(walked, judged, margin, target)
+    recorded = {group["name"]: group for group in certificate.get("groups") or ()}
+    for name in sorted({*recorded, *groups}):
+        block, group = recorded.get(name, {}), groups.get(name, {})
+        for key in ("p_value", "adjusted_p_value", "upper_bound", "certified", "reason"):
+            yield Recount(
+                name=f"walk.groups.{name}.{key}",
+                recorded=block.get(key),
+                recomputed=group.get(key),
+            )
+    alone = (certificate.get("variants") or {}).get("no_restorer")
+    if alone is not None:
+        variant = walk(calibrate.without_restoration(), judged.without_restoration(), 1.0, target)
+        yield from _stop(alone, variant, "walk.variants.no_restorer.")
+
+
+def _stop(block: Mapping[str, Any], walked: Walk, prefix: str) -> Iterator[Recount]:
+    yield _recount(block, "accept_raw_at", walked.accept_raw_at, prefix)
+    for name in ("n_accepted", "n_wrong", "upper_bound", "certified", "reason"):
+        yield _recount(block, name, getattr(walked.verdict, name), prefix)

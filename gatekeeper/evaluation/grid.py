@@ -111,11 +111,14 @@ class Mix:
 
 
 def declared_mix(certificate: Mapping[str, Any]) -> Mix | None:
-    """The mix that a certificate's conditions speak of; None where they name none.
+    """The mix that a certificate speaks of; None where it names none.
 
     Args:
-        certificate: Of a bundle; its ``conditions`` are the sentences that fitting writes.
+        certificate: Of a bundle. It states ``seen`` and ``clean_share``; one of before 2026-11-25
+            says it in its ``conditions``, the sentences that fitting writes.
     """
+    if "seen" in certificate and "clean_share" in certificate:
+        return Mix(tuple(certificate["seen"]), float(certificate["clean_share"]))
     share = names = None
     for sentence in certificate.get("conditions") or ():
         if found := _MIX_SHARE.match(sentence):

@@ -25,7 +25,6 @@ from gatekeeper.bundle import (
     restored_context,
 )
 from gatekeeper.calibrators import IsotonicCalibrator, calibrator
-from gatekeeper.errors import InputError
 from gatekeeper.evidence import (
     EvidenceTable,
     Plan,
@@ -38,7 +37,7 @@ from gatekeeper.fitting.limits import WITHOUT_LEARNING, symptom_limits, too_few_
 from gatekeeper.fitting.policy import certify, certify_groups, choose_margin
 from gatekeeper.gate import Gate
 from gatekeeper.images import Dataset, Splits, seeds_for
-from gatekeeper.judging import Judged, judged_with, restored_looks
+from gatekeeper.judging import Judged, judged_with, mixed_rows, restored_looks
 from gatekeeper.mlp import MlpOptions
 from gatekeeper.monitoring import ConditionsTest
 from gatekeeper.protocols import Calibrator, Classifier, ReliabilityPredictor, Restorer
@@ -47,7 +46,7 @@ from gatekeeper.reliability import TRUST, LearnedPredictor, predictor
 from gatekeeper.risk_control import Certification, GroupCertificate
 from gatekeeper.routing import CLEAN, Router
 from gatekeeper.selection import Candidate, choose, judge_trust
-from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
+from gatekeeper.types import BoolArray, FloatArray, StrArray
 
 _EXPLORED = 0.25
 _COMPOSED_SHARE = 0.25
@@ -262,7 +261,7 @@ class Fitter:
         clean = self.builder.raw(self._plan("calibrate", 1.0))
         degraded = self.builder.raw(self._plan("calibrate", 0.0))
         table = EvidenceTable.concatenate([clean, degraded])
-        declared = _mixed_rows(len(clean), len(degraded), self.recipe.conditions.clean_share)
+        declared = mixed_rows(len(clean), len(degraded), self.recipe.conditions.clean_share)
         score = self.predictors["raw"].score(table.evidence)
         looks = table.evidence.take(declared)
         self.calibrators["raw"].fit(
@@ -362,6 +361,10 @@ class Fitter:
             "tail_probability": verdict.tail,
             "upper_bound": verdict.upper_bound,
             "certified_coverage": verdict.n_accepted / n_certify if verdict.certified else 0.0,
+            "seen": list(conditions.seen),
+            "held_out": list(conditions.held_out),
+            "clean_share": conditions.clean_share,
+            "doubt_below": policy.doubt_below,
             "conditions": [
                 f"{conditions.clean_share:.0%} of the images clean",
                 f"the others under one of {', '.join(conditions.seen)}, as often as each other",
@@ -383,19 +386,3 @@ class Fitter:
             else self.second_opinion.classifier.digest,
             "seed": self.recipe.seed,
         }
-
-
-def _mixed_rows(n_clean: int, n_degraded: int, clean_share: float) -> IntArray:
-    """Rows of [clean…, degraded…] in the declared proportion, as many as possible.
-
-    Raises:
-        InputError: the mix asks for rows of which there are none.
-    """
-    clean, degraded = np.arange(n_clean), n_clean + np.arange(n_degraded)
-    if clean_share in (0.0, 1.0):
-        return clean if clean_share else degraded
-    if not n_clean or not n_degraded:
-        raise InputError("expected clean and degraded rows for a mix of both")
-    total = min(n_clean / clean_share, n_degraded / (1.0 - clean_share))
-    n_kept = round(total * clean_share), round(total * (1.0 - clean_share))
-    return np.concatenate([clean[: n_kept[0]], degraded[: n_kept[1]]])

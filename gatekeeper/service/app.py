@@ -55,7 +55,7 @@ def create_app(
 
     From the outside in: envelope (request id, versions, error bodies, counting), surfaces (which
     port shows what), access (keys, where there are any), body limit, routes.
-    ``app.state.host`` is the :class:`Host`.
+    ``app.state.host`` is the :class:`Host`, ``app.state.console`` what the console shows.
 
     Args:
         settings: Limits.
@@ -100,6 +100,7 @@ def create_app(
     app.include_router(make_v2_router(host, settings))
     console = ConsoleParts(host, Bench(host, settings), traffic, None)
     app.include_router(make_console_router(console))
+    app.state.console = console
     app.add_exception_handler(HTTPException, _answer_http_exception)
     # Added last is outermost.
     app.add_middleware(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.errors import DataError
-from gatekeeper.evaluation import Recount, recount_certificate
+from gatekeeper.evaluation import Recount, not_recomputed, recount_certificate
 from tests import small_gate
 
 
@@ -33,6 +33,8 @@ def test_every_number_of_an_untouched_certificate_is_the_same(fitted) -> None:
     expected = {"n_accepted", "n_wrong", "upper_bound", "tail_probability", "certified_coverage"}
     expected |= {"classifier_digest", "accept_raw_at", "groups.clean.n_wrong"}
     expected |= {"groups.family dark.n_accepted", "variants.no_restorer.upper_bound"}
+    expected |= {"walk.accept_raw_at", "walk.groups.clean.adjusted_p_value"}
+    expected |= {"walk.variants.no_restorer.accept_raw_at", "bundle.doubt_below"}
     assert expected <= names
     # The counts are those of the certify images that fitting judged.
     judged = small_gate.small().result.certify
@@ -71,6 +73,43 @@ def test_a_group_and_a_variant_that_were_touched_are_named(fitted) -> None:
     assert recorded == recomputed - 1
 
 
+@pytest.mark.parametrize("place", ["p_value", "upper_bound"])
+def test_a_groups_bound_that_was_touched_is_named(fitted, place: str) -> None:
+    certificate = copy.deepcopy(dict(fitted.certificate))
+    before = certificate["groups"][0][place]
+    certificate["groups"][0][place] = before / 2 + 0.001
+    found = wrong(fitted, certificate)
+    name = f"walk.groups.{certificate['groups'][0]['name']}.{place}"
+    assert found[name] == (before / 2 + 0.001, pytest.approx(before))
+
+
+def test_a_walk_that_went_too_far_is_caught(fitted) -> None:
+    # Gate and certificate agree on a more lenient threshold, whose counts are right.
+    lenient = replace(
+        fitted.gate, accept_raw_at=fitted.gate.accept_raw_at - 0.2, accept_restored_at=0.0
+    )
+    certificate = {**fitted.certificate, "accept_raw_at": lenient.accept_raw_at}
+    bolder = replace(fitted, gate=lenient, certificate=certificate)
+    found = wrong(bolder, certificate)
+    recorded, recomputed = found["walk.accept_raw_at"]
+    assert recorded == lenient.accept_raw_at
+    assert recomputed == pytest.approx(fitted.gate.accept_raw_at)
+
+
+def test_a_certificate_of_before_is_counted_without_its_walk(fitted) -> None:
+    new = ("seen", "held_out", "clean_share", "doubt_below")
+    old = {name: value for name, value in fitted.certificate.items() if name not in new}
+    before = replace(fitted, certificate=old)
+    found = recount_certificate(
+        before, old, small_gate.digits(), cache=small_gate.folder() / "cells"
+    )
+    assert [each for each in found if not each.same] == []
+    assert not any(each.name.startswith("walk.") for each in found)
+    assert "n_accepted" in {each.name for each in found}
+    assert "doubt_below" in not_recomputed(old)[0]
+    assert len(not_recomputed(fitted.certificate)) == len(not_recomputed(old)) - 1
+
+
 def test_a_gate_that_does_not_do_as_certified_is_caught(fitted) -> None:
     # Certificate and bundle agree, but the classifier's answers are no longer those.
     predictor = fitted.predictors["raw"]
@@ -89,6 +128,7 @@ def test_other_images_are_not_counted(fitted) -> None:
     with pytest.raises(DataError, match="images of digits that were certified on"):
         recount_certificate(fitted, fitted.certificate, other)
     untold = {**fitted.certificate, "conditions": ["as it comes"]}
+    del untold["seen"]
     with pytest.raises(DataError, match="name its traffic"):
         recount_certificate(fitted, untold, data)
 

@@ -59,6 +59,9 @@ def test_the_mix_is_read_off_a_certificate_that_fitting_wrote():
     assert declared_mix(certificate) == Mix(("impulse", "dark", "gaussian"), 0.5)
     assert declared_mix({"conditions": ["whatever the user sends"]}) is None
     assert declared_mix({}) is None
+    # What is stated outright counts; a sentence rounds the share.
+    stated = {**certificate, "seen": ["fog"], "clean_share": 0.125}
+    assert declared_mix(stated) == Mix(("fog",), 0.125)
 
 
 def test_held_out_is_what_has_a_family_that_was_not_fitted_on():

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+import logging
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from gatekeeper.errors import InputError
+from gatekeeper.service import access
 from gatekeeper.service.access import Key, TokenBucket, find, read_keys
+from gatekeeper.service.surfaces import is_loopback
+from gatekeeper.settings import Settings
 
 PNG = {"Content-Type": "image/png"}
 
@@ -81,6 +87,83 @@ def test_a_key_in_the_url_is_not_read(client: TestClient, image_file: Callable[.
     for query in ("api_key=secret-a", "key=secret-a", "authorization=Bearer+secret-a"):
         answer = client.post(f"/v1/decide?{query}", content=image_file(), headers=PNG)
         assert answer.status_code == 401
+
+
+def test_a_key_in_the_url_reaches_no_log_no_answer_and_no_record(
+    client: TestClient, image_file: Callable[..., bytes], caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, fake: Any,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG, logger="gatekeeper")
+    query = "api_key=secret-a&token=secret-a"
+    answers = [
+        client.post(f"/v1/decide?{query}", content=image_file(), headers=PNG),
+        client.post(f"/v2/models/secret-a/infer?{query}", content=b"{}"),
+        client.get(f"/nowhere?{query}"),
+        client.get(f"/metrics?{query}"),
+    ]
+    assert [answer.status_code for answer in answers] == [401, 401, 404, 401]
+    fake.judge = lambda _: object()  # a bug, which is logged with its traceback
+    broken = client.post(
+        f"/v1/decide?{query}", content=image_file(), headers={**PNG, "X-API-Key": "secret-a"}
+    )
+    assert broken.status_code == 500
+    assert "unexpected error" in caplog.text
+    told = "".join(answer.text + str(answer.headers) for answer in [*answers, broken])
+    ours = "".join(r.getMessage() + (r.exc_text or "") for r in caplog.records
+                   if r.name.startswith(("gatekeeper", "uvicorn")))  # fmt: skip
+    scraped = client.get("/metrics", headers={"X-API-Key": "secret-ops"}).text
+    written = "".join(p.read_text() for p in (tmp_path / "audit").rglob("*") if p.is_file())
+    assert "secret-a" not in told + ours + scraped + written
+
+
+def test_the_name_of_the_key_goes_on_record_and_the_key_does_not(
+    client: TestClient, image_file: Callable[..., bytes], tmp_path: Path,
+    eventually: Callable[..., None],
+) -> None:  # fmt: skip
+    assert ask(client, image_file(), X_API_Key="secret-a").status_code == 200
+
+    def written() -> str:
+        files = (tmp_path / "audit").rglob("*")
+        return "".join(path.read_text() for path in files if path.is_file())
+
+    eventually(lambda: '"team-a"' in written())
+    assert "secret-a" not in written()
+
+
+def test_every_key_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = read_keys(FILE)
+    compared: list[tuple[str, str]] = []
+
+    def counted(known: str, given: str) -> bool:
+        compared.append((known, given))
+        return hmac.compare_digest(known, given)
+
+    monkeypatch.setattr(access, "hmac", SimpleNamespace(compare_digest=counted))
+    for secret in ("secret-a", "secret-ops", "neither", ""):
+        compared.clear()
+        find((one, other), secret)
+        digest = hashlib.sha256(secret.encode()).hexdigest()  # of equal length for every secret
+        assert compared == [(one.sha256, digest), (other.sha256, digest)]
+
+
+def test_a_refused_key_takes_nothing_from_a_bucket(
+    client: TestClient, image_file: Callable[..., bytes]
+) -> None:
+    for _ in range(5):
+        assert ask(client, image_file(), X_API_Key="secret-ops").status_code == 403
+        assert ask(client, image_file(), X_API_Key="guess").status_code == 401
+    assert ask(client, image_file(), X_API_Key="secret-a").status_code == 200
+
+
+def test_a_bucket_is_its_own_key_s(client: TestClient, image_file: Callable[..., bytes]) -> None:
+    statuses = [ask(client, image_file(), X_API_Key="secret-a").status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert client.get("/metrics", headers={"X-API-Key": "secret-ops"}).status_code == 200
+
+
+def test_by_default_nobody_outside_reaches_it() -> None:
+    assert Settings().host == "127.0.0.1"
+    assert is_loopback(Settings().host)
 
 
 def test_every_post_and_the_metrics_are_guarded_and_probes_are_open(client: TestClient) -> None:

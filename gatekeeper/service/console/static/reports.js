@@ -23,12 +23,43 @@ export function showReports({ certificate, facts, reports, versions }) {
       el("div", { class: "panel" }, el("h2", {}, "Conditions it speaks of"), list(facts.conditions)),
       el("div", { class: "panel" }, el("h2", {}, "What it does not cover"), list(facts.not_covered)),
     ),
-    el("div", { class: "two" }, numbers(facts, versions), pages(reports)),
+    el("div", { class: "two" }, numbers(facts, versions), el("div", { class: "column" }, pages(reports), groups(facts.groups))),
   );
 }
 
-function list(items) {
-  if (!Array.isArray(items) || items.length === 0) return el("p", { class: "muted" }, "Not stated in this bundle.");
+// One claim over all conditions can hold where a claim about each alone does not.
+function groups(rows) {
+  if (!Array.isArray(rows) || rows.length === 0) return null;
+  const cells = rows.map((row) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, row.name),
+      el("td", {}, `${row.n_wrong} of ${row.n_accepted.toLocaleString("en")}`),
+      el("td", {}, percent(row.upper_bound)),
+      el("td", {}, el("span", { class: `badge ${row.certified ? "good" : "restore"}` }, row.certified ? "certified" : "not alone")),
+    ),
+  );
+  return el(
+    "div",
+    { class: "panel" },
+    el("h2", {}, "Each condition by itself"),
+    el(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Each condition by itself" },
+      el(
+        "table",
+        {},
+        el("thead", {}, el("tr", {}, ...["condition", "wrong of accepted", "risk at most", "claim"].map((name) => el("th", { scope: "col" }, name)))),
+        el("tbody", {}, ...cells),
+      ),
+    ),
+  );
+}
+
+function list(told) {
+  const items = Array.isArray(told) ? told : told ? [told] : [];
+  if (items.length === 0) return el("p", { class: "muted" }, "Not stated in this bundle.");
   return el("ul", {}, ...items.map((text) => el("li", {}, String(text))));
 }
 
