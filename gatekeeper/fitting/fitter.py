@@ -25,6 +25,7 @@ from gatekeeper.bundle import (
     restored_context,
 )
 from gatekeeper.calibrators import IsotonicCalibrator, calibrator
+from gatekeeper.errors import InputError
 from gatekeeper.evidence import (
     EvidenceTable,
     Plan,
