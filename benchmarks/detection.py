@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.held_out import ADAPTED_SCORES, SINGLE_SCORES, Rotation
 from benchmarks.libraries import LIBRARY, library_metrics, library_version
-from benchmarks.ours import OURS
+from benchmarks.ours import OURS, WITHOUT_SECOND
 from benchmarks.peers import PEERS
 from benchmarks.ranking import Ranking
 from benchmarks.redraws import Ends, Estimate, Redraws, mean_ends, mean_of
@@ -155,7 +155,7 @@ class Detection:
         clean = {"group": "", "pool": "clean"}
         found = self._pool_rows(singles, self._rows("", "clean"), clean)
         for group in self.groups:
-            learned = {OURS: self.ours[group]}
+            learned = {OURS: self.ours[group], WITHOUT_SECOND: [self.rotation.alone(group)]}
             learned |= {name: [self.rotation.peer(name, group)] for name in PEERS}
             adapted = {_fitted_like_ours(n): [self._adapted(n, group)] for n in ADAPTED_SCORES}
             methods = {

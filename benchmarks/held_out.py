@@ -2,9 +2,10 @@
 
     python -m benchmarks.held_out --data cifar10:PATH --classifier NAME [--seeds 0,1,2]
 
-The benchmarks ``failure_detection`` and ``calibration`` read what this makes. Every array is kept
-under the hash of the code that made it, the evidence that it was made from, and the seed, so an
-interrupted run continues, and after a change only what depends on it is made again.
+The benchmarks ``failure_detection`` and ``calibration`` read what this makes. Fill
+``benchmarks.study`` and ``benchmarks.second_opinions`` first: both use all cores. Every array is
+kept under the hash of the code that made it, the evidence that it was made from, and the seed, so
+an interrupted run continues, and after a change only what depends on it is made again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from benchmarks.harness import versions
 from benchmarks.kept import ROOT, Store, code_digest
 from benchmarks.ours import our_predictor
 from benchmarks.peers import MOST_ROWS, PEERS
+from benchmarks.second_opinions import SecondOpinions, second_opinions
 from benchmarks.study import CLASSIFIERS, Study, open_study, without_group
 from gatekeeper.cli.progress import Bars
 from gatekeeper.corruptions import corruption
@@ -60,13 +62,16 @@ class Rotation:
         study: Data, splits and classifiers.
         classifier: Name of the classifier.
         store: Where arrays are kept.
+        second: What ours hears beside the classifier.
     """
 
-    def __init__(self, study: Study, classifier: str, store: Store) -> None:
+    def __init__(self, study: Study, classifier: str, store: Store, second: SecondOpinions) -> None:
         self.study = study
         self.classifier = classifier
         self.store = store
+        self.second = second
         self._tables: dict[str, EvidenceTable] = {}
+        self._said: dict[tuple[str, str], FloatArray] = {}
 
     @cached_property
     def grid(self) -> Grid:
@@ -129,14 +134,43 @@ class Rotation:
 
         def make() -> dict[str, FloatArray]:
             made = our_predictor(seed)
-            self._fit(made, group, seed, None)
-            tables = {part: self._table(part) for part in ("test", "calibrate")}
-            return {
-                part: score_rows(made, table.evidence, np.arange(len(table)))
-                for part, table in tables.items()
-            }
+            table = self._table("fit")
+            rows = fit_rows(table.plan, without_group(table, group), seed)
+            made.fit(self._heard("fit", group, rows), table.labels[rows])
+            found = {}
+            for part in ("test", "calibrate"):
+                every = np.arange(len(self._table(part)))
+                blocks = [every[start : start + _BLOCK] for start in range(0, len(every), _BLOCK)]
+                found[part] = np.concatenate(
+                    [made.score(self._heard(part, group, block)) for block in blocks]
+                )
+            return found
 
-        return self._kept("ours", _ours_facts(group, seed), make)
+        return self._kept("ours", self._ours_facts(group, seed), make)
+
+    def alone(self, group: str) -> FloatArray:
+        """Our predictor without the second opinion, of every *test* row, shape (N,)."""
+
+        def make() -> dict[str, FloatArray]:
+            made = our_predictor(PEER_SEED)
+            self._fit(made, group, PEER_SEED, None)
+            test = self._table("test")
+            return {"scores": score_rows(made, test.evidence, np.arange(len(test)))}
+
+        return self._kept("alone", _fit_facts(group, PEER_SEED), make)["scores"]
+
+    def _heard(self, part: str, group: str, rows: IntArray) -> Evidence:
+        """Looks with what the second opinion says of them as the last probes."""
+        if (part, group) not in self._said:
+            self._said = {key: array for key, array in self._said.items() if key[1] == group} | {
+                (part, group): self.second.probes(part, group)
+            }
+        looks = self._table(part).evidence.take(rows)
+        said = self._said[part, group][rows]
+        return replace(looks, probes=np.concatenate([looks.probes, said], axis=1))
+
+    def _ours_facts(self, group: str, seed: int) -> dict[str, Any]:
+        return {**_fit_facts(group, seed), "second": self.second.facts(group)}
 
     def reliabilities(self, group: str, seed: int) -> dict[str, FloatArray]:
         """Way to a reliability -> reliability of the :meth:`Grid.judged` rows."""
@@ -151,7 +185,10 @@ class Rotation:
                 for name, calibration in CALIBRATIONS.items()
             }
 
-        facts = {"ours": _ours_facts(group, seed), "code": code_digest("benchmarks.calibrations")}
+        facts = {
+            "ours": self._ours_facts(group, seed),
+            "code": code_digest("benchmarks.calibrations"),
+        }
         return self._kept("reliabilities", facts, make)
 
     def make_all(self, seeds: Sequence[int], progress: Progress) -> None:
@@ -162,6 +199,7 @@ class Rotation:
             for seed in seeds:
                 # Needs the scores of ours, and makes them.
                 work.append(lambda group=group, seed=seed: self.reliabilities(group, seed))
+            work += [lambda group=group: self.alone(group)]
             work += [lambda name=name, group=group: self.peer(name, group) for name in PEERS]
             work += [
                 lambda name=name, group=group: self.adapted(name, group) for name in ADAPTED_SCORES
@@ -171,6 +209,7 @@ class Rotation:
             make()
             progress.advance(1)
         self._tables.clear()
+        self._said.clear()
 
     @cached_property
     def _plans(self) -> dict[str, Plan]:
@@ -229,7 +268,7 @@ def _answers(table: EvidenceTable, scores: FloatArray, rows: IntArray) -> Answer
     )
 
 
-def _ours_facts(group: str, seed: int) -> dict[str, Any]:
+def _fit_facts(group: str, seed: int) -> dict[str, Any]:
     return {"what": "ours", "code": code_digest("benchmarks.ours"), **_rotated(group, seed)}
 
 
@@ -254,8 +293,8 @@ def rotations(
     if not quick:
         _in_processes(spec, seeds)
     study = open_study(spec, quick=quick)
-    store = _store()
-    found = {name: Rotation(study, name, store) for name in study.classifiers}
+    store, second = _store(), second_opinions(study)
+    found = {name: Rotation(study, name, store, second) for name in study.classifiers}
     with Bars() as bars:
         for rotation in found.values():
             rotation.make_all(seeds, bars)
@@ -306,7 +345,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     study = open_study(arguments.data, only=[arguments.classifier])
     with Bars() as bars:
-        Rotation(study, arguments.classifier, _store()).make_all(parse_seeds(arguments.seeds), bars)
+        rotation = Rotation(study, arguments.classifier, _store(), second_opinions(study))
+        rotation.make_all(parse_seeds(arguments.seeds), bars)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from gatekeeper.protocols import ReliabilityPredictor
 from gatekeeper.reliability.learned import LearnedPredictor
 
 OURS = "ours"
+WITHOUT_SECOND = "ours, no second opinion"
 
 
 def our_predictor(seed: int) -> ReliabilityPredictor:

@@ -70,6 +70,9 @@ class StubRotation(Rotation):
         skill = 1.0 + self.skill * (0.5 if seed else 1.0)
         return {"test": self._made_up(f"ours {group} {seed}", skill)}
 
+    def alone(self, group: str) -> np.ndarray:
+        return self._made_up(f"alone {group}", 1.2)
+
     def reliabilities(self, group: str, seed: int) -> dict[str, np.ndarray]:
         rows = np.flatnonzero((self.kinds == "") | in_group(self.kinds, group))
         off = {name: 0.02 * (1 + place + seed) for place, name in enumerate(CALIBRATIONS)}

@@ -27,11 +27,12 @@ class Spy:
 
     def __init__(self) -> None:
         self.fitted: np.ndarray = np.zeros(0)
+        self.probes: np.ndarray = np.zeros((0, 0))
         self.scored: list[int] = []
 
     def fit(self, evidence: Evidence, labels: np.ndarray) -> Spy:
         assert len(labels) == len(evidence)
-        self.fitted = evidence.seeds
+        self.fitted, self.probes = evidence.seeds, evidence.probes
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
@@ -39,9 +40,25 @@ class Spy:
         return evidence.seeds.astype(np.float64)
 
 
+class Told:
+    """A second opinion that says the same of every look, and remembers whom it was asked about."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.asked: list[tuple[str, str]] = []
+
+    def facts(self, group: str) -> dict[str, str]:
+        return {"told": group}
+
+    def probes(self, part: str, group: str) -> np.ndarray:
+        self.asked.append((part, group))
+        return np.full((len(self.study.plan(part)), 10), -2.5, dtype=np.float32)
+
+
 @pytest.fixture
 def rotation(quick_study: Study, tmp_path: Path) -> Rotation:
-    return Rotation(quick_study, next(iter(quick_study.classifiers)), Store(tmp_path))
+    name = next(iter(quick_study.classifiers))
+    return Rotation(quick_study, name, Store(tmp_path), Told(quick_study))
 
 
 @pytest.fixture
@@ -73,6 +90,21 @@ def test_ours_sees_all_clean_looks_and_none_of_the_group(rotation: Rotation, spy
     assert np.count_nonzero(kinds != "") == pytest.approx(2 / 3 * others, rel=0.1)
     for part in ("test", "calibrate"):
         assert scores[part].tolist() == study.plan(part).seeds.astype(np.float64).tolist()
+
+
+def test_ours_hears_the_second_opinion_of_the_group_and_the_ablation_does_not(
+    rotation: Rotation, spy: Spy
+) -> None:
+    rotation.ours(GROUP, 0)
+    assert set(rotation.second.asked) == {(part, GROUP) for part in ("fit", "test", "calibrate")}
+    # The view's ten, then the second opinion's ten.
+    assert spy.probes.shape[1] == 20
+    assert (spy.probes[:, 10:] == -2.5).all()
+    heard = spy.fitted
+    scores = rotation.alone(GROUP)
+    assert spy.probes.shape[1] == 10
+    assert spy.fitted.tolist() == heard.tolist()
+    assert scores.tolist() == rotation.study.plan("test").seeds.astype(np.float64).tolist()
 
 
 def test_another_seed_draws_other_looks(rotation: Rotation, spy: Spy) -> None:
@@ -140,7 +172,7 @@ def test_everything_is_made_once_and_none_of_it_again(
     monkeypatch.setattr(held_out, "CALIBRATIONS", calibrations)
     rotation.make_all([0, 1], Silent())
     files = list(rotation.store.folder.iterdir())
-    per_group = 2 * 2 + len(PEERS) + len(ADAPTED_SCORES)
+    per_group = 2 * 2 + 1 + len(PEERS) + len(ADAPTED_SCORES)
     assert len(files) == 1 + len(SINGLE_SCORES) + 6 * per_group
     monkeypatch.setattr(Study, "table", lambda *_: pytest.fail("all of it is on disk"))
     rotation.make_all([0, 1], Silent())
