@@ -30,6 +30,7 @@ _LIMITS = (
     "max_restoring",
     "max_images",
     "audit_days",
+    "review_days",
 )
 _FAILURE_POLICIES = ("reject", "pass_flagged", "abstain")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -69,6 +70,9 @@ class Settings:
         keys_file: TOML file of API keys; empty asks for none.
         audit_dir: Folder for the audit log; empty keeps none.
         audit_days: Days that audit records are kept, at least 1.
+        review_images: Images that may be kept for people to label, below the product's home: what
+            the gate abstains on, and the drawn share of accepted answers; 0 keeps none.
+        review_days: Days that they are kept, at least 1.
         shutdown_timeout_s: Time that running requests have to end on shutdown, at least 1.
         log_level: One of critical, error, warning, info, debug.
 
@@ -98,6 +102,8 @@ class Settings:
     keys_file: str = ""
     audit_dir: str = ""
     audit_days: int = 30
+    review_images: int = 0
+    review_days: int = 30
     shutdown_timeout_s: int = 20
     log_level: str = "info"
 
@@ -117,6 +123,10 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be above 0 and finite, got {value}: raise it")
+        if self.review_images < 0:
+            raise InputError(
+                f"review_images must be at least 0, got {self.review_images}: 0 keeps none"
+            )
         self._check_words()
 
     def _check_words(self) -> None:

@@ -78,6 +78,8 @@ def test_foreign_variables_are_left_alone() -> None:
         ("ADMIN_PORT", "65536", r"admin_port must be in 0…65535"),
         ("ADMIN_PORT", "8080", "admin_port must differ from port, got 8080 for both"),
         ("AUDIT_DAYS", "0", "audit_days must be above 0"),
+        ("REVIEW_DAYS", "0", "review_days must be above 0"),
+        ("REVIEW_IMAGES", "-1", "review_images must be at least 0"),
         ("DEADLINE_S", "0", "deadline_s must be above 0"),
         ("MAX_IMAGES", "0", "max_images must be above 0"),
         ("ON_DECIDE_ERROR", "open", "on_decide_error must be one of reject, pass_flagged, abstain"),
