@@ -15,6 +15,7 @@ PREFIX = "GATEKEEPER_"
 
 _HIGHEST_PORT = 65_535
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+_LOG_FORMATS = ("text", "json")
 _LIMITS = (
     "max_body_bytes",
     "max_pixels",
@@ -75,6 +76,14 @@ class Settings:
         review_days: Days that they are kept, at least 1.
         shutdown_timeout_s: Time that running requests have to end on shutdown, at least 1.
         log_level: One of critical, error, warning, info, debug.
+        log_format: ``text`` or ``json``, one object per line; both carry request ids.
+        gears: The table of load gears, ``name:load_from:restored_share`` between spaces, the full
+            gear first: from that load on (predicted waiting ÷ time allowed) that share of the
+            doubtful images is restored. Answers below the full gear are flagged as uncertified.
+        upstream_file: TOML file of the upstream classifier that accepted images are forwarded to;
+            empty forwards nothing.
+        traces_endpoint: OTLP address of a collector, such as
+            ``http://collector:4318/v1/traces``; empty traces nothing. Needs the extra ``[otel]``.
 
     Raises:
         InputError: a value is out of range.
@@ -106,6 +115,10 @@ class Settings:
     review_days: int = 30
     shutdown_timeout_s: int = 20
     log_level: str = "info"
+    log_format: str = "text"
+    gears: str = "full:0:1 half:0.5:0.5 raw_only:0.75:0"
+    upstream_file: str = ""
+    traces_endpoint: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no service can work with."""
@@ -145,6 +158,10 @@ class Settings:
         if self.log_level not in _LOG_LEVELS:
             raise InputError(
                 f"log_level must be one of {', '.join(_LOG_LEVELS)}, got {self.log_level!r}"
+            )
+        if self.log_format not in _LOG_FORMATS:
+            raise InputError(
+                f"log_format must be one of {', '.join(_LOG_FORMATS)}, got {self.log_format!r}"
             )
 
     @classmethod

@@ -86,6 +86,7 @@ def test_foreign_variables_are_left_alone() -> None:
         ("MODEL_NAME", "../a", "model_name must be made of letters"),
         ("MODEL_VERSION", "", "model_version must be made of letters"),
         ("LOG_LEVEL", "loud", "log_level must be one of critical"),
+        ("LOG_FORMAT", "xml", "log_format must be one of text, json, got 'xml'"),
     ],
 )
 def test_bad_values_are_refused_with_a_sentence(variable: str, value: str, sentence: str) -> None:

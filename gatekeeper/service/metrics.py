@@ -39,10 +39,13 @@ class ServiceMetrics:
 
     Args:
         routes: Paths that are counted under their own name; all others are "other".
+
+    Attributes:
+        routes: These.
     """
 
     def __init__(self, routes: Collection[str]) -> None:
-        self._routes = frozenset(routes)
+        self.routes = frozenset(routes)
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -198,7 +201,7 @@ class ServiceMetrics:
 
     def answered(self, path: str, status: int) -> None:
         """Count a request by its route and status."""
-        self._requests.labels(path if path in self._routes else OTHER, str(status)).inc()
+        self._requests.labels(path if path in self.routes else OTHER, str(status)).inc()
 
     def watch(
         self, is_ready: Callable[[], bool], waiting: Callable[[Stage], tuple[int, int]]
