@@ -195,6 +195,21 @@ class ServiceMetrics:
             registry=self._registry,
         )
 
+        self._review_dropped = Counter(
+            "gatekeeper_review_dropped_total",
+            "Images that should have been kept for people to label, and were lost.",
+            registry=self._registry,
+        )
+
+    def review_dropped(self) -> None:
+        """Count an image that was to be kept for people, and was lost."""
+        self._review_dropped.inc()
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where other parts of the service may add their own."""
+        return self._registry
+
     def audit_dropped(self) -> None:
         """Count a decision that is missing in the audit log."""
         self._audit_dropped.inc()
