@@ -36,13 +36,17 @@ from gatekeeper.protocols import (
 )
 from gatekeeper.reliability import name_of_predictor, predictor_from_state, state_of_predictor
 from gatekeeper.restorers import RESTORERS, rebuilt_restorer
-from gatekeeper.routing import Router
+from gatekeeper.routing import Arbiter, Router, planned_attempts
 from gatekeeper.signals import N_SCALARS
 from gatekeeper.signals.reasons import reasons
 from gatekeeper.types import FloatArray, StrArray
 from gatekeeper.views import check_views
 
 SCHEMA_VERSION = 2
+
+EXTENDED_VERSION = 3
+"""Of a bundle with an arbiter or a second opinion: a gatekeeper that knows neither would decide
+otherwise, and unseen."""
 
 SIGNAL_READERS = frozenset({"shift_aware"})
 """Calibrators that read the image's signals as context."""
@@ -103,7 +107,8 @@ class FittedGate:
         router: Which restorer fits an image.
         predictors: ``"raw"`` and ``"restored"``.
         views: Views that the classifier is asked about at every look, for the predictors' probes.
-        calibrators: ``"raw"``, ``"restored"`` and ``"final"``.
+        calibrators: ``"raw"``, ``"restored"`` and ``"final"``; ``"restored/NAME"`` where a restorer
+            has one of its own.
         gate: The policy's thresholds and margin.
         conditions: Flags windows of traffic unlike that of *certify*.
         accuracy: Estimates accuracy and risk of a window without labels; None where *calibrate* had
@@ -112,6 +117,8 @@ class FittedGate:
             only what is stronger is told.
         certificate: Target, level, conditions, counts, splits and verdict, JSON-ready.
         second_opinion: A network of the gate's own, for the predictors' probes, or None.
+        arbiter: Which restorers are tried on an image, in which order; None where it is the one
+            that the router names.
     """
 
     name: str
@@ -130,6 +137,12 @@ class FittedGate:
     symptom_limits: Mapping[str, float]
     certificate: Mapping[str, Any]
     second_opinion: SecondOpinion | None = None
+    arbiter: Arbiter | None = None
+
+    @property
+    def extended(self) -> bool:
+        """Whether it needs what gatekeepers of schema version 2 do not know."""
+        return self.arbiter is not None or self.second_opinion is not None
 
     @property
     def second(self) -> Classifier | None:
@@ -144,10 +157,8 @@ class FittedGate:
 
     def restored_reliability(self, evidence: Evidence, raw: FloatArray) -> FloatArray:
         """Calibrated reliability of restored looks, shape (B,); ``raw`` is that of their first."""
-        calibrator = self.calibrators["restored"]
         score = self.predictors["restored"].score(evidence)
-        context = restored_context(calibrator, evidence, raw)
-        return calibrator.reliability(score, context=context)
+        return restored_reliability(self.calibrators, score, evidence, raw)
 
     def final_reliability(self, kept: FloatArray, keep_restored: FloatArray) -> FloatArray:
         """The number that is returned, shape (B,), from the kept attempt's own reliability."""
@@ -166,9 +177,9 @@ class FittedGate:
             for row in evidence.signals
         ]
 
-    def route(self, evidence: Evidence) -> StrArray:
-        """Name of the restorer for each raw look, "" for none, shape (B,)."""
-        return self.router.route(evidence.signals)
+    def plan(self, evidence: Evidence) -> StrArray:
+        """Names of the restorers to try after each raw look, in order, then "", shape (B, A)."""
+        return planned_attempts(self.router, self.arbiter, evidence)
 
 
 def log_odds(reliability: FloatArray) -> FloatArray:
@@ -193,6 +204,28 @@ def restored_context(
     if _name_of(calibrator) not in SIGNAL_READERS:
         return first
     return np.concatenate([first, _signals(evidence)], axis=1)
+
+
+def restored_reliability(
+    calibrators: Mapping[str, Calibrator], scores: FloatArray, evidence: Evidence, raw: FloatArray
+) -> FloatArray:
+    """Calibrated reliability of restored looks, by the calibrator of each one's restorer.
+
+    Args:
+        calibrators: ``"restored"``, and ``"restored/NAME"`` for restorers with one of their own.
+        scores: The restored predictor's score of each look, shape (B,).
+        evidence: The looks, B rows.
+        raw: Reliability of the first look at each image, shape (B,).
+    """
+    own = {name: f"restored/{name}" for name in set(evidence.restorer.tolist())}
+    keys = {name: key for name, key in own.items() if key in calibrators}
+    pooled = calibrators["restored"]
+    found = pooled.reliability(scores, context=restored_context(pooled, evidence, raw))
+    for name, key in keys.items():
+        rows = np.flatnonzero(evidence.restorer == name)
+        context = restored_context(calibrators[key], evidence.take(rows), raw[rows])
+        found[rows] = calibrators[key].reliability(scores[rows], context=context)
+    return found
 
 
 def _signals(evidence: Evidence) -> FloatArray:
@@ -222,7 +255,7 @@ def save_bundle(
     # Bytes, because safetensors' own writer makes files that only their owner can read.
     (unfinished / _ARRAYS_FILE).write_bytes(save(arrays))
     body = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": EXTENDED_VERSION if fitted.extended else SCHEMA_VERSION,
         "name": fitted.name,
         "seed": fitted.seed,
         "image_size": list(fitted.image_size),
@@ -254,6 +287,8 @@ def save_bundle(
             "options": dict(own.options),
             "digest": fitted.second_opinion.classifier.digest,
         }
+    if fitted.arbiter is not None:
+        body["arbiter"] = fitted.arbiter.config()
     text = json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     (unfinished / GATE_FILE).write_text(text + "\n", encoding="utf-8")
     for name, content in (extra or {}).items():
@@ -271,6 +306,8 @@ def _stateful(fitted: FittedGate) -> dict[str, dict[str, FloatArray]]:
     parts |= {f"calibrator/{key}": value.state() for key, value in fitted.calibrators.items()}
     if fitted.accuracy is not None:
         parts["accuracy"] = fitted.accuracy.state()
+    if fitted.arbiter is not None:
+        parts["arbiter"] = fitted.arbiter.state()
     return parts | {"router": fitted.router.state(), "conditions": fitted.conditions.state()}
 
 
@@ -347,10 +384,11 @@ def _read_body(directory: Path) -> dict[str, Any]:
         version = body["schema_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{GATE_FILE} in {directory} cannot be read: {error}") from error
-    if version != SCHEMA_VERSION:
+    if version not in (SCHEMA_VERSION, EXTENDED_VERSION):
         raise BundleError(
             f"the bundle {directory} has schema version {version}, this gatekeeper reads "
-            f"{SCHEMA_VERSION}: install the gatekeeper that wrote it, or fit again"
+            f"{SCHEMA_VERSION} and {EXTENDED_VERSION}: install the gatekeeper that wrote it, or "
+            "fit again"
         )
     return cast("dict[str, Any]", body)
 
@@ -392,6 +430,9 @@ def _rebuild(body: dict[str, Any], directory: Path, device: str | None) -> Fitte
         symptom_limits={str(code): float(limit) for code, limit in body["symptom_limits"].items()},
         certificate=body["certificate"],
         second_opinion=second,
+        arbiter=Arbiter.from_state(states.get("arbiter", {}), body["arbiter"])
+        if "arbiter" in body
+        else None,
     )
 
 

@@ -47,6 +47,7 @@ from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.progress import Progress, Silent
 from gatekeeper.protocols import Classifier
 from gatekeeper.recipe import Recipe
+from gatekeeper.reliability import level_study_of
 from gatekeeper.report import CurvePoints, GalleryItem, ReportContent, write_report
 from gatekeeper.tracking import LoggedVersion, Registry, TrackingStore, log_fit
 from gatekeeper.training import (
@@ -455,6 +456,7 @@ def _report(
             "recipe": finished.recipe.name,
         },
         held_out=streams.held_out,
+        levels=level_study_of(fitted.predictors["raw"]),
     )
 
 

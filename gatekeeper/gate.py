@@ -8,7 +8,7 @@ import numpy as np
 
 from gatekeeper.decision import Action, Reason
 from gatekeeper.errors import InputError
-from gatekeeper.types import BoolArray, FloatArray
+from gatekeeper.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,9 @@ class Gate:
 
     A raw reliability of at least ``accept_raw_at`` is accepted. Otherwise, where there is a
     restored attempt, it replaces the raw one only if its reliability exceeds the raw one by
-    ``switch_margin``; the kept attempt is accepted if it meets its own threshold.
+    ``switch_margin``; the kept attempt is accepted if it meets its own threshold. Where several
+    restored attempts are allowed, the first that would be accepted ends them; where none would be,
+    the most reliable of them is the restored attempt.
 
     Attributes:
         accept_raw_at: Threshold of the raw attempt, in [0, 1]; above 1 it accepts nothing.
@@ -108,6 +110,35 @@ class Gate:
             restored=~accepted_raw & ~np.isnan(restored),
             kept_reliability=np.where(keep, restored, raw),
         )
+
+    def met(self, raw_reliability: FloatArray, restored_reliability: FloatArray) -> BoolArray:
+        """Whether a restored attempt would be accepted; shapes are broadcast, NaN is not met."""
+        better = restored_reliability > raw_reliability + self.switch_margin
+        return np.asarray(better & (restored_reliability >= self.accept_restored_at))
+
+    def resting(self, raw_reliability: FloatArray, attempts: FloatArray) -> IntArray:
+        """Which of several restored attempts counts as the restored one.
+
+        Args:
+            raw_reliability: Shape (N,), in [0, 1].
+            attempts: Reliability of each restored attempt in the order of trying, shape (N, A); NaN
+                where none is on record.
+
+        Returns:
+            Column of the first attempt that would be accepted, or of the most reliable one where
+            none would be; −1 where none is on record. Shape (N,).
+
+        Raises:
+            InputError: shapes do not fit.
+        """
+        if attempts.ndim != 2 or len(attempts) != len(raw_reliability) or not attempts.shape[1]:
+            raise InputError(
+                f"expected attempts of shape ({len(raw_reliability)}, A), got {attempts.shape}"
+            )
+        met = self.met(raw_reliability[:, None], attempts)
+        best = np.argmax(np.where(np.isnan(attempts), -np.inf, attempts), axis=1)
+        found = np.where(met.any(axis=1), np.argmax(met, axis=1), best)
+        return np.where(np.isnan(attempts).all(axis=1), -1, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

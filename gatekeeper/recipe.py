@@ -165,6 +165,14 @@ class RestorersRecipe(_Strict):
         batch_size: Images per step.
         recognition_weight: Weight of the frozen classifier's loss in the training.
         clean_share_restored: Share of clean images that the router may send to a restorer.
+        arbitrate: Whether the restorer is chosen by expected gain per cost among those that fit,
+            and every restorer gets a calibrator of its own. Otherwise the router's word counts.
+        max_attempts: Most restorers tried on one image, the cheapest first; more than one needs
+            ``arbitrate``.
+        max_cost: Most that the attempts at one image may cost together, in passes of the
+            classifier, the looks after restoring included; no limit by default.
+        costs: Name of a restorer -> cost of restoring one image, in passes of the classifier. What
+            is not given is measured once while fitting and rounded to a power of two.
     """
 
     restorer_of: dict[str, str] = {
@@ -179,6 +187,10 @@ class RestorersRecipe(_Strict):
     batch_size: int = Field(default=64, ge=2)
     recognition_weight: float = Field(default=0.02, ge=0)
     clean_share_restored: Share = 0.01
+    arbitrate: bool = False
+    max_attempts: int = Field(default=1, ge=1, le=8)
+    max_cost: float | None = Field(default=None, gt=0)
+    costs: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
 
     @property
     def trains(self) -> bool:
@@ -200,7 +212,16 @@ class RestorersRecipe(_Strict):
                 )
         if self.trains and self.steps == 0:
             raise InputError("restorer_of names the autoencoder, whose steps are 0")
+        self._check_arbitration()
         return self
+
+    def _check_arbitration(self) -> None:
+        if not self.arbitrate and (self.max_attempts > 1 or self.costs or self.max_cost):
+            raise InputError(
+                "max_attempts, max_cost and costs are read by the arbiter: set arbitrate = true"
+            )
+        if unknown := sorted(set(self.costs) - set(self.restorer_of.values())):
+            raise InputError(f"costs must name restorers of restorer_of, got {unknown}")
 
 
 class SecondOpinionRecipe(_Strict):
@@ -239,6 +260,9 @@ class PredictorRecipe(_Strict):
             seen corruptions out at a time, on *fit*.
         wide_looks: Further looks at each *fit* image, at continuous severities and under
             compositions of two seen corruptions.
+        levels: File ``levels.json`` that ``gatekeeper levels … --split fit`` wrote for the same
+            classifier: the estimated level of an image and the map's probability there become
+            inputs. A relative path is taken from the recipe's folder.
         calibrator: Of raw and restored looks; a key of ``gatekeeper.calibrators.CALIBRATORS``.
         second_opinion: A network of the gate's own, as a probe; None does without.
     """
@@ -251,6 +275,7 @@ class PredictorRecipe(_Strict):
     wide_looks: int = Field(default=0, ge=0)
     trust: Annotated[float, Field(gt=0, le=1)] | Literal["choose"] = 0.8
     views: tuple[str, ...] = ()
+    levels: str | None = None
     calibrator: str = "isotonic"
     second_opinion: SecondOpinionRecipe | None = None
 
@@ -300,6 +325,11 @@ class Recipe(_Strict):
     restorers: RestorersRecipe = RestorersRecipe()
     predictor: PredictorRecipe = PredictorRecipe()
     policy: PolicyRecipe = PolicyRecipe()
+
+    @property
+    def held_out_families(self) -> frozenset[str]:
+        """Families of corruptions that nothing may be fitted on."""
+        return frozenset(f for n in self.conditions.held_out for f in CORRUPTIONS[n].families)
 
     @model_validator(mode="after")
     def _restorers_fit(self) -> Self:
@@ -380,14 +410,17 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def parse_recipe(raw: dict[str, Any], *, source: str, folder: Path) -> Recipe:
-    """Check a recipe's content; relative paths of the classifier start at ``folder``.
+    """Check a recipe's content; relative paths of weights and levels start at ``folder``.
 
     Raises:
         RecipeError: see :func:`load_recipe`.
     """
     recipe = checked(Recipe, raw, source=source)
     located = with_paths_from(recipe.classifier, folder)
-    return recipe.model_copy(update={"classifier": located})
+    predictor = recipe.predictor
+    if predictor.levels is not None:
+        predictor = predictor.model_copy(update={"levels": str(folder / predictor.levels)})
+    return recipe.model_copy(update={"classifier": located, "predictor": predictor})
 
 
 def with_paths_from(classifier: ClassifierRecipe, folder: Path) -> ClassifierRecipe:

@@ -15,6 +15,7 @@ PREFIX = "GATEKEEPER_"
 
 _HIGHEST_PORT = 65_535
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+_LOG_FORMATS = ("text", "json")
 _LIMITS = (
     "max_body_bytes",
     "max_pixels",
@@ -30,6 +31,7 @@ _LIMITS = (
     "max_restoring",
     "max_images",
     "audit_days",
+    "review_days",
 )
 _FAILURE_POLICIES = ("reject", "pass_flagged", "abstain")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -69,8 +71,19 @@ class Settings:
         keys_file: TOML file of API keys; empty asks for none.
         audit_dir: Folder for the audit log; empty keeps none.
         audit_days: Days that audit records are kept, at least 1.
+        review_images: Images that may be kept for people to label, below the product's home: what
+            the gate abstains on, and the drawn share of accepted answers; 0 keeps none.
+        review_days: Days that they are kept, at least 1.
         shutdown_timeout_s: Time that running requests have to end on shutdown, at least 1.
         log_level: One of critical, error, warning, info, debug.
+        log_format: ``text`` or ``json``, one object per line; both carry request ids.
+        gears: The table of load gears, ``name:load_from:restored_share`` between spaces, the full
+            gear first: from that load on (predicted waiting ÷ time allowed) that share of the
+            doubtful images is restored. Answers below the full gear are flagged as uncertified.
+        upstream_file: TOML file of the upstream classifier that accepted images are forwarded to;
+            empty forwards nothing.
+        traces_endpoint: OTLP address of a collector, such as
+            ``http://collector:4318/v1/traces``; empty traces nothing. Needs the extra ``[otel]``.
 
     Raises:
         InputError: a value is out of range.
@@ -98,8 +111,14 @@ class Settings:
     keys_file: str = ""
     audit_dir: str = ""
     audit_days: int = 30
+    review_images: int = 0
+    review_days: int = 30
     shutdown_timeout_s: int = 20
     log_level: str = "info"
+    log_format: str = "text"
+    gears: str = "full:0:1 half:0.5:0.5 raw_only:0.75:0"
+    upstream_file: str = ""
+    traces_endpoint: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no service can work with."""
@@ -117,6 +136,10 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be above 0 and finite, got {value}: raise it")
+        if self.review_images < 0:
+            raise InputError(
+                f"review_images must be at least 0, got {self.review_images}: 0 keeps none"
+            )
         self._check_words()
 
     def _check_words(self) -> None:
@@ -135,6 +158,10 @@ class Settings:
         if self.log_level not in _LOG_LEVELS:
             raise InputError(
                 f"log_level must be one of {', '.join(_LOG_LEVELS)}, got {self.log_level!r}"
+            )
+        if self.log_format not in _LOG_FORMATS:
+            raise InputError(
+                f"log_format must be one of {', '.join(_LOG_FORMATS)}, got {self.log_format!r}"
             )
 
     @classmethod

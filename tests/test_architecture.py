@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "judging", "selection"),
     ("training", "fitting", "evaluation", "golden"),
     ("report", "tracking", "settings", "engine", "client", "review"),
-    ("service", "demonstration"),
+    ("service", "batch", "demonstration"),
     ("scale", "adaptation"),
     ("cli",),
 )

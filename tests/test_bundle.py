@@ -14,7 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gatekeeper.bundle import GATE_FILE, SCHEMA_VERSION, load_bundle, save_bundle
+from gatekeeper.bundle import (
+    EXTENDED_VERSION,
+    GATE_FILE,
+    SCHEMA_VERSION,
+    load_bundle,
+    save_bundle,
+)
 from gatekeeper.errors import BundleError, InputError
 from gatekeeper.manifest import MANIFEST, file_digest, verify_manifest, write_manifest
 from gatekeeper.paths import shipped
@@ -129,7 +135,7 @@ def test_an_extra_file_is_refused(bundle: Path) -> None:
         load_bundle(bundle)
 
 
-@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 0, "1"])
+@pytest.mark.parametrize("version", [EXTENDED_VERSION + 1, 0, "1"])
 def test_another_schema_version_is_refused(bundle: Path, version: object) -> None:
     rewrite(bundle, schema_version=version)
     with pytest.raises(BundleError, match=f"has schema version {version}, this gatekeeper reads"):

@@ -78,12 +78,15 @@ def test_foreign_variables_are_left_alone() -> None:
         ("ADMIN_PORT", "65536", r"admin_port must be in 0…65535"),
         ("ADMIN_PORT", "8080", "admin_port must differ from port, got 8080 for both"),
         ("AUDIT_DAYS", "0", "audit_days must be above 0"),
+        ("REVIEW_DAYS", "0", "review_days must be above 0"),
+        ("REVIEW_IMAGES", "-1", "review_images must be at least 0"),
         ("DEADLINE_S", "0", "deadline_s must be above 0"),
         ("MAX_IMAGES", "0", "max_images must be above 0"),
         ("ON_DECIDE_ERROR", "open", "on_decide_error must be one of reject, pass_flagged, abstain"),
         ("MODEL_NAME", "../a", "model_name must be made of letters"),
         ("MODEL_VERSION", "", "model_version must be made of letters"),
         ("LOG_LEVEL", "loud", "log_level must be one of critical"),
+        ("LOG_FORMAT", "xml", "log_format must be one of text, json, got 'xml'"),
     ],
 )
 def test_bad_values_are_refused_with_a_sentence(variable: str, value: str, sentence: str) -> None:

@@ -105,10 +105,11 @@ class V2Exchange:
         wanted = [self.logits_output]
         if self.features_output is not None:
             wanted.append(self.features_output)
-        call = infer_call([self._tensor(images)], wanted, binary=self.binary)
+        call = infer_call([self.tensor(images)], wanted, binary=self.binary)
         return [(call, len(images))]
 
-    def _tensor(self, images: Tensor) -> WireTensor:
+    def tensor(self, images: Tensor) -> WireTensor:
+        """Images (B, 3, H, W) as the model's input."""
         if self.send == "png":
             return encoded(self.input_name, [png(image) for image in images])
         if self.send == "pixels":

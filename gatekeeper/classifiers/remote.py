@@ -127,7 +127,7 @@ class RemoteClassifier:
             breaker=CircuitBreaker(failures=breaker_failures, reset_s=breaker_reset_s),
         )
         shape = {"size": size, "mean": mean, "std": std}
-        self._preprocessing = _preprocessing(
+        self._preprocessing = preprocessing_of(
             sent, {**shape, "interpolation": interpolation, "crop_pct": crop_pct,
                    "crop_mode": crop_mode},
         )  # fmt: skip
@@ -249,7 +249,16 @@ def log_probabilities(values: FloatArray) -> FloatArray:
     return np.asarray(np.log(np.maximum(values / sums, _SMALLEST)), dtype=np.float32)
 
 
-def _preprocessing(send: Send, options: dict[str, Any]) -> Preprocessing | None:
+def preprocessing_of(send: Send, options: dict[str, Any]) -> Preprocessing | None:
+    """The preprocessing that is done here: for tensors, and for nothing else.
+
+    Args:
+        send: The form in which images travel.
+        options: See :meth:`Preprocessing.from_json`; None stands for what is not declared.
+
+    Raises:
+        InputError: size, mean or std are missing for tensors, or declared for another form.
+    """
     missing = [name for name in ("size", "mean", "std") if options[name] is None]
     if send == "tensor":
         if missing:

@@ -151,6 +151,10 @@ class Upstream:
         self._idle: deque[HTTPConnection] = deque()
         weakref.finalize(self, _close_all, self._idle)
 
+    def is_at(self, url: str) -> bool:
+        """Whether an address is this one."""
+        return self.url.rstrip("/") == url.rstrip("/")
+
     def ask(self, call: Call, read: Callable[[Reply], T], *, timeout_s: float | None = None) -> T:
         """Ask, and read the answer.
 

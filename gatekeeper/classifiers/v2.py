@@ -14,16 +14,22 @@ from gatekeeper.wire.tensors import from_binary, from_json, to_binary, to_json
 
 
 def infer_call(
-    inputs: Sequence[WireTensor], outputs: Sequence[str] = (), *, binary: bool = True
+    inputs: Sequence[WireTensor],
+    outputs: Sequence[str] = (),
+    *,
+    binary: bool = True,
+    binary_output: bool | None = None,
 ) -> Call:
     """The request that asks a model about tensors.
 
     Args:
         inputs: At least one.
         outputs: Those that are wanted; none asks for all.
-        binary: Whether tensors travel in binary, both ways; servers without that extension take
-            JSON, where BYTES become base64 and say so.
+        binary: Whether tensors travel in binary; servers without that extension take JSON, where
+            BYTES become base64 and say so.
+        binary_output: The same for the answer; None is as ``binary``.
     """
+    binary_output = binary if binary_output is None else binary_output
     nodes, data = [], []
     for tensor in inputs:
         node, tail = _node(tensor, binary)
@@ -31,9 +37,9 @@ def infer_call(
         data.append(tail)
     head: dict[str, Any] = {"inputs": nodes}
     if outputs:
-        wanted = {"parameters": {"binary_data": True}} if binary else {}
+        wanted = {"parameters": {"binary_data": True}} if binary_output else {}
         head["outputs"] = [{"name": name, **wanted} for name in outputs]
-    elif binary:
+    elif binary_output:
         head["parameters"] = {"binary_data_output": True}
     text = json.dumps(head).encode()
     if not binary:

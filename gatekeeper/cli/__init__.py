@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from gatekeeper import __version__
 from gatekeeper.cli import (
     audit,
+    batch,
     data,
     decide,
     demo,
@@ -30,7 +31,20 @@ from gatekeeper.memory import keep_freed_memory
 
 __all__ = ["main"]
 
-_COMMANDS = (demo, fit, evaluate, levels, train, decide, serve, audit, registry, data, doctor)
+_COMMANDS = (
+    demo,
+    fit,
+    evaluate,
+    levels,
+    train,
+    decide,
+    batch,
+    serve,
+    audit,
+    registry,
+    data,
+    doctor,
+)
 
 _INTERNAL = 3
 _BAD = 2

@@ -1,4 +1,4 @@
-"""``gatekeeper doctor``: device, versions, places, self-test."""
+"""``gatekeeper doctor``: device, versions, limits, what serving needs, self-test."""
 
 from __future__ import annotations
 
@@ -20,40 +20,48 @@ _FAIL = 1
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Enter the command."""
     parser = add_command(
-        commands, "doctor", "show device, versions and places; self-test", _EXAMPLE
+        commands, "doctor", "show device, versions, limits; try out what is needed", _EXAMPLE
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; 1 if a shipped bundle does not decide its golden set as recorded."""
+    """Run the command; 1 if a check fails or a bundle does not decide its golden set."""
     import torch
 
+    from gatekeeper.cli.doctor_checks import checks, extras, is_bad, memory_mb
     from gatekeeper.demonstration import versions
     from gatekeeper.paths import home, shipped_root
     from gatekeeper.settings import Settings
     from gatekeeper.tracking import TrackingStore
 
     cuda = torch.cuda.is_available()
+    settings = Settings.from_env(os.environ)
     found: dict[str, object] = {
         "device": torch.cuda.get_device_name(0) if cuda else "cpu",
         "threads": torch.get_num_threads(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
+        "memory in MB": memory_mb(),
         "home": str(home()),
         "tracking": TrackingStore.from_environment().shown_uri,
-        **{f"service {name}": v for name, v in asdict(Settings.from_env(os.environ)).items()},
+        **{f"service {name}": v for name, v in asdict(settings).items()},
+        **{f"extra {name}": state for name, state in extras().items()},
         **{f"version of {name}": version for name, version in versions().items()},
     }
-    tested = {path.parent.name: _self_test(path) for path in _shipped_bundles(shipped_root())}
-    found |= {f"self-test of {name}": verdict for name, verdict in tested.items()}
+    tried = {f"check: {name}": verdict for name, verdict in checks(settings, home()).items()}
+    tried |= {
+        f"self-test of {path.parent.name}": _self_test(path)
+        for path in _shipped_bundles(shipped_root())
+    }
+    found |= tried
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
         sys.stdout.writelines(f"{key:<32}{value}\n" for key, value in found.items())
-    return 0 if all(verdict == "passed" for verdict in tested.values()) else _FAIL
+    return _FAIL if any(map(is_bad, tried.values())) else 0
 
 
 def _shipped_bundles(root: Path) -> list[Path]:

@@ -36,8 +36,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "models",
         metavar="BUNDLE|RECIPE",
         nargs="+",
-        help="a bundle's directory, shipped:ID, models:/NAME@champion, or a recipe that names a "
-        "classifier; NAME=… gives it a name; the first one is judged",
+        help="a bundle's directory, shipped:ID, models:/NAME@champion, a recipe that names a "
+        "classifier, or v2:URL of a model behind the Open Inference Protocol that takes files "
+        "(#kind=probabilities and more behind it); NAME=… gives it a name; the first one is judged",
     )
     parser.add_argument("--data", required=True, metavar="SPEC", help="see `gatekeeper data`")
     parser.add_argument("--data-dir", type=Path, help="folder to look for the data in first")

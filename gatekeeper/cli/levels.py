@@ -12,11 +12,15 @@ from gatekeeper.errors import InputError
 
 if TYPE_CHECKING:
     from gatekeeper.cli.subjects import Opened
+    from gatekeeper.evaluation import JudgedImages, Subject
+    from gatekeeper.images import Dataset
     from gatekeeper.levels import AccuracyOracle, LevelSpace, LevelStudy, SearchOptions
     from gatekeeper.report.levels_page import LevelsContent
 
 _EXAMPLE = """  gatekeeper levels shipped:small-resnet-fashion-mnist --data fashion-mnist \\
       --space rotation=0:60,noise_sigma=0:0.3 --threshold 0.8 --budget 60
+  gatekeeper levels runs/demo/bundle --data auto --space blur_sigma=0:3,noise_sigma=0:0.3 \\
+      --threshold 0.8 --budget 60 --split fit
   gatekeeper levels mine.toml --space brightness=0.4:1.6,blur_sigma=0:2 --threshold 0.9 \\
       --budget 120 --resume"""
 
@@ -50,6 +54,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--data", metavar="SPEC", help="images; a recipe's own by default")
     parser.add_argument("--data-dir", type=Path, help="folder to look for the data in first")
     parser.add_argument("--images", type=int, default=500, help="images per level (at most)")
+    parser.add_argument(
+        "--split",
+        choices=("test", "fit"),
+        default="test",
+        help="images to count on: those of the test, or those of fit, for a recipe's "
+        "predictor.levels (default: test)",
+    )
     parser.add_argument("--sampler", default="straddle", help="how levels are chosen")
     parser.add_argument(
         "--rebalance", default="smote", help="of the distortion-classifier's second opinion"
@@ -92,7 +103,6 @@ def _content(
 ) -> LevelsContent:
     from gatekeeper.cli.subjects import open_all, subject_of
     from gatekeeper.demonstration import reproduce, versions
-    from gatekeeper.evaluation import images_to_judge
     from gatekeeper.images import load_dataset
     from gatekeeper.levels import AccuracyOracle, fixed_set
     from gatekeeper.report.levels_page import LevelsContent
@@ -105,8 +115,7 @@ def _content(
         announce=_say,
     )
     subject = subject_of(opened, data.class_names)
-    gates = [] if subject.fitted is None else [(subject.fitted.seed, subject.fitted.certificate)]
-    judged = images_to_judge(data, gates, limit=arguments.images)
+    judged = _images(arguments, opened, subject, data)
     images = fixed_set(data, judged.positions, seed=arguments.seed)
     kept = arguments.out / _KEPT
     if not arguments.resume:
@@ -125,7 +134,43 @@ def _content(
             "gatekeeper": versions()["vision-gatekeeper"],
             "command": reproduce(_command(arguments)),
         },
+        image_digests=tuple(data.digests[judged.positions].tolist()),
         rebalance=arguments.rebalance,
+    )
+
+
+def _images(
+    arguments: argparse.Namespace, opened: Opened, subject: Subject, data: Dataset
+) -> JudgedImages:
+    """The images that every level is counted on.
+
+    Raises:
+        InputError: *fit* is asked for and there is neither a bundle nor a recipe with splits.
+    """
+    from gatekeeper.demonstration import split_sizes
+    from gatekeeper.evaluation import JudgedImages, images_to_judge, own_splits
+    from gatekeeper.images import make_splits
+
+    fitted = subject.fitted
+    if arguments.split == "test":
+        gates = [] if fitted is None else [(fitted.seed, fitted.certificate)]
+        return images_to_judge(data, gates, limit=arguments.images)
+    if fitted is not None:
+        splits = own_splits(data, fitted.seed, fitted.certificate)
+    elif opened.recipe is not None:
+        splits = make_splits(
+            data.labels,
+            data.digests,
+            test_index=data.test_index,
+            sizes=split_sizes(opened.recipe, data),
+            seed=opened.recipe.seed,
+        )
+    else:
+        raise InputError(f"expected a bundle or a recipe for --split fit, got {opened.source}")
+    # By digest, so that the choice does not depend on the order of files.
+    order = data.digests[splits.fit].argsort()[: max(1, arguments.images)]
+    return JudgedImages(
+        positions=splits.fit[order], which=f"{len(order):,} of the images of the split fit"
     )
 
 
@@ -160,11 +205,13 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     words += ["--threshold", f"{arguments.threshold:g}", "--budget", str(arguments.budget)]
     words += ["--data", arguments.data] if arguments.data else []
     words += ["--images", str(arguments.images), "--sampler", arguments.sampler]
+    words += ["--split", arguments.split] if arguments.split != "test" else []
     return [*words, "--rebalance", arguments.rebalance, "--seed", str(arguments.seed)]
 
 
 def _print(content: LevelsContent) -> None:
-    from gatekeeper.report.levels_page import budget_sentence, verdict
+    from gatekeeper.report.levels_page import budget_sentence
+    from gatekeeper.report.levels_view import verdict
     from gatekeeper.report.numbers import percent, short_percent
 
     study = content.study

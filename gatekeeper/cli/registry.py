@@ -95,19 +95,10 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from gatekeeper.bundle import load_bundle
-    from gatekeeper.golden import check_golden
-    from gatekeeper.tracking import Registry, TrackingStore
+    from gatekeeper.tracking import Registry, TrackingStore, promote_checked
 
     registry = Registry(TrackingStore.from_environment())
-    uri = f"models:/{arguments.name}/{arguments.version}"
-    fitted, _ = load_bundle(registry.download_bundle(uri))
-    promoted = registry.promote(
-        arguments.name,
-        arguments.version,
-        certified=bool(fitted.certificate["certified"]),
-        golden=check_golden,
-    )
+    promoted = promote_checked(registry, arguments.name, arguments.version)
     sys.stdout.write(f"{promoted.uri} is champion\n")
     return 0
 

@@ -21,6 +21,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--port", type=int, help="port to listen on (default 8080)")
     parser.add_argument("--admin-port", type=int, help="port of this machine for metrics")
     parser.add_argument("--keys", metavar="FILE", help="TOML file of API keys")
+    parser.add_argument(
+        "--upstream", metavar="FILE", help="TOML file of a classifier to forward images to"
+    )
     parser.add_argument("--audit", metavar="DIR", help="folder for the audit log")
     parser.set_defaults(run=run)
 
@@ -38,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         "admin_port": arguments.admin_port,
         "keys_file": arguments.keys,
         "audit_dir": arguments.audit,
+        "upstream_file": arguments.upstream,
     }
     settings = replace(settings, **{k: v for k, v in given.items() if v is not None})
     path = resolve_bundle(arguments.bundle)

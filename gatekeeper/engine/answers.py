@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from torch import Tensor
+
 from gatekeeper.decision import Action, Decision
 from gatekeeper.engine.problems import StageError
 from gatekeeper.engine.turns import Stage
@@ -28,6 +30,7 @@ class FailureReason(StrEnum):
 
     ABSTAINED = "GK300"
     PASSED = "GK310"
+    UPSTREAM = "GK320"
 
     @property
     def text(self) -> str:
@@ -39,6 +42,9 @@ _TEXT = {
     FailureReason.ABSTAINED: "A part of the gate failed on this image: nothing is answered.",
     FailureReason.PASSED: (
         "A part of the gate failed on this image: the classifier's answer is passed on unjudged."
+    ),
+    FailureReason.UPSTREAM: (
+        "The upstream classifier gave no answer on this image: nothing is answered."
     ),
 }
 
@@ -86,6 +92,8 @@ class EngineAnswer:
         probabilities: Softmax of the kept attempt's logits, shape (K,), uncalibrated; None where
             the gatekeeper does not tell.
         marks: Where its time went, in the order of the stages that it passed.
+        image: The restored image, shape (3, H, W), where its answer is the one that is kept; None
+            where that of the image as received is, or the gatekeeper does not tell.
     """
 
     outcome: Decision | Failure
@@ -93,6 +101,7 @@ class EngineAnswer:
     degraded: tuple[str, ...] = ()
     probabilities: FloatArray | None = None
     marks: tuple[Mark, ...] = ()
+    image: Tensor | None = None
 
 
 def failed(

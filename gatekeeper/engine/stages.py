@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatekeeper.decision import Action, Attempt, Decision
+from gatekeeper.decision import Decision
 from gatekeeper.engine.problems import NotFiniteError
-from gatekeeper.evidence import collect, restore_rows
 from gatekeeper.images import seeds_for, tensor_digests
 from gatekeeper.mlp import log_softmax
-from gatekeeper.pipeline import POLICY, Gatekeeper
+from gatekeeper.pipeline import FirstLook, Gatekeeper, SecondLook
 from gatekeeper.protocols import Evidence
-from gatekeeper.types import FloatArray, IntArray
+from gatekeeper.types import FloatArray
 
 _DRAWS = 2**32
 
@@ -29,10 +28,12 @@ class Judged:
     Attributes:
         decision: The gate's.
         probabilities: Softmax of the kept attempt's logits, shape (K,), or None.
+        image: The restored image, shape (3, H, W), where its answer is kept; else None.
     """
 
     decision: Decision
     probabilities: FloatArray | None = None
+    image: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +46,8 @@ class Doubted:
         draw: In [0, 1), the image's own; a gear restores the images of small draws.
         look: Evidence of this one look.
         raw: Its calibrated reliability.
-        restorer: Name of the restorer that fits.
+        restorer: Name of the restorer that is tried first.
+        later: Those that are tried after it, in order, while no answer is good enough.
         symptoms: As in the decision.
         unrestored: The decision where nothing is restored.
     """
@@ -58,6 +60,7 @@ class Doubted:
     restorer: str
     symptoms: tuple[str, ...]
     unrestored: Judged
+    later: tuple[str, ...] = ()
 
 
 class Stages(Protocol):
@@ -127,130 +130,72 @@ class GatekeeperStages:
         """Look at a batch; images whose numbers are not finite fail alone."""
         fitted = self._fitted
         digests = tensor_digests(images)
-        seeds = seeds_for(fitted.seed, digests, "serve")
         draws = seeds_for(fitted.seed, digests, "gear") % _DRAWS / _DRAWS
-        look = collect(
-            fitted.classifier, images, seeds, views=fitted.views, second_opinion=fitted.second
-        )
-        rows = np.flatnonzero(np.isfinite(look.logits).all(axis=1))
+        first = self._gatekeeper.first_look(images, digests=digests)
         results: list[Judged | Doubted | Exception] = [_not_finite("classifier")] * len(images)
-        if len(rows) == 0:
+        places = np.setdiff1d(np.arange(len(images)), first.failed)
+        if len(places) == 0:
             return results
-        look = look.take(rows)
-        raw = fitted.raw_reliability(look)
-        restorers = _route(self._gatekeeper, look, raw)
-        symptoms = fitted.symptoms(look)
-        unrestored = self._judge(look, raw, symptoms)
-        for at, row in enumerate(rows):
-            judged = unrestored[at]
-            if not restorers[at] or isinstance(judged, Exception):
-                results[row] = judged
+        unrestored = self._judged(first, first.untried())
+        for at, place in enumerate(places):
+            plan = tuple(str(name) for name in first.plans[at] if name)
+            if not plan:
+                results[place] = unrestored[at]
                 continue
-            results[row] = Doubted(
-                image=images[row],
-                seed=int(seeds[row]),
-                draw=float(draws[row]),
-                look=look.take(np.array([at])),
-                raw=float(raw[at]),
-                restorer=restorers[at],
-                symptoms=symptoms[at],
-                unrestored=judged,
+            results[place] = Doubted(
+                image=first.images[at],
+                seed=int(first.look.seeds[at]),
+                draw=float(draws[place]),
+                look=first.look.take(np.array([at])),
+                raw=float(first.raw[at]),
+                restorer=plan[0],
+                later=plan[1:],
+                symptoms=first.symptoms[at],
+                unrestored=unrestored[at],
             )
         return results
 
     def second(self, doubted: Sequence[Doubted]) -> Sequence[Judged | Exception]:
         """Restore, look again and decide."""
-        fitted = self._fitted
-        seeds: IntArray = np.array([each.seed for each in doubted], dtype=np.int64)
-        names = np.array([each.restorer for each in doubted], dtype="<U32")
-        images = torch.stack([each.image for each in doubted])
-        better = restore_rows(fitted.restorers, images, names, seeds)
-        look = collect(
-            fitted.classifier,
-            better,
-            seeds,
-            names,
-            views=fitted.views,
-            second_opinion=fitted.second,
-        )
-        rows = np.flatnonzero(np.isfinite(look.logits).all(axis=1))
-        results: list[Judged | Exception] = [_not_finite("restorer")] * len(doubted)
-        if len(rows) == 0:
-            return results
-        kept = [doubted[int(row)] for row in rows]
-        first = join([each.look for each in kept])
-        raw = np.array([each.raw for each in kept])
-        restored = fitted.restored_reliability(look.take(rows).after(first), raw)
-        judged = self._judge(
-            first, raw, [each.symptoms for each in kept], look.take(rows), restored
-        )
-        for at, row in enumerate(rows):
-            results[row] = judged[at]
-        return results
+        first = _rejoined(doubted)
+        second = self._gatekeeper.second_look(first)
+        judged = self._judged(first, second)
+        return [
+            _not_finite("restorer") if row in second.failed else _with_image(each, image)
+            for row, (each, image) in enumerate(zip(judged, second.images, strict=True))
+        ]
 
-    def _judge(
-        self,
-        first: Evidence,
-        raw: FloatArray,
-        symptoms: Sequence[tuple[str, ...]],
-        second: Evidence | None = None,
-        restored: FloatArray | None = None,
-    ) -> list[Judged | Exception]:
-        """The gate's decisions over looks and, where there are any, second looks."""
-        fitted = self._fitted
-        nothing = np.full(len(raw), np.nan)
-        replay = fitted.gate.replay(raw, nothing if restored is None else restored)
-        final = fitted.final_reliability(
-            replay.kept_reliability, replay.keep_restored.astype(np.float64)
-        )
-        results: list[Judged | Exception] = []
-        for row in range(len(raw)):
-            better = None if restored is None else float(restored[row])
-            outcome = fitted.gate.decide(float(raw[row]), better)
-            kept = second if second is not None and outcome.keep_restored else first
-            attempts = [
-                Attempt(
-                    restorer=None,
-                    label=int(first.labels[row]),
-                    reliability=float(raw[row]),
-                    action=outcome.action if better is None else Action.RESTORE,
-                )
-            ]
-            if second is not None and better is not None:
-                attempts.append(
-                    Attempt(
-                        restorer=str(second.restorer[row]),
-                        label=int(second.labels[row]),
-                        reliability=better,
-                        action=outcome.action,
-                    )
-                )
-            decision = Decision(
-                action=outcome.action,
-                reason=outcome.reason,
-                label=int(kept.labels[row]) if outcome.action is Action.ACCEPT else None,
-                reliability=float(final[row]),
-                attempts=tuple(attempts),
-                policy=POLICY,
-                certified=bool(self._gatekeeper.certificate["certified"]),
-                model_id=self._gatekeeper.model_id,
-                calibration_id=self._gatekeeper.calibration_id,
-                symptoms=symptoms[row],
-            )
-            results.append(
-                Judged(decision=decision, probabilities=np.exp(log_softmax(kept.logits[row])))
-            )
-        return results
+    def _judged(self, first: FirstLook, second: SecondLook) -> list[Judged]:
+        """The gatekeeper's decisions, with the probabilities of the attempt that is kept."""
+        keep = self._fitted.gate.replay(first.raw, second.counted).keep_restored
+        logits = np.where(keep[:, None], second.logits, first.look.logits)
+        return [
+            Judged(decision=decision, probabilities=np.exp(log_softmax(row)))
+            for decision, row in zip(self._gatekeeper.conclude(first, second), logits, strict=True)
+        ]
 
 
-def _route(gatekeeper: Gatekeeper, look: Evidence, raw: FloatArray) -> list[str]:
-    """Name of the restorer per look; "" where the answer is good enough or none fits."""
-    names = [""] * len(raw)
-    doubted = np.flatnonzero(raw < gatekeeper.fitted.gate.accept_raw_at)
-    if len(doubted):
-        for row, name in zip(doubted, gatekeeper.fitted.route(look.take(doubted)), strict=True):
-            names[row] = str(name)
-    return names
+def _rejoined(doubted: Sequence[Doubted]) -> FirstLook:
+    """The first look at a batch, from what was kept of it image by image."""
+    longest = max(1 + len(each.later) for each in doubted)
+    plans = np.full((len(doubted), longest), "", dtype="<U32")
+    for row, each in enumerate(doubted):
+        names = (each.restorer, *each.later)
+        plans[row, : len(names)] = names
+    look = join([each.look for each in doubted])
+    return FirstLook(
+        images=torch.stack([each.image for each in doubted]),
+        look=replace(look, seeds=np.array([each.seed for each in doubted], dtype=np.int64)),
+        raw=np.array([each.raw for each in doubted]),
+        plans=plans,
+        symptoms=tuple(each.symptoms for each in doubted),
+        failed=np.zeros(0, dtype=np.int64),
+    )
+
+
+def _with_image(result: Judged, image: Tensor) -> Judged:
+    """The same, with the restored image where the restored attempt's answer is accepted."""
+    return replace(result, image=image) if result.decision.label is not None else result
 
 
 def join(looks: Sequence[Evidence]) -> Evidence:

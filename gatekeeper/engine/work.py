@@ -149,6 +149,7 @@ def settled(judged: Judged, gear: Gear, *degraded: str) -> EngineAnswer:
         gear=gear.name,
         degraded=degraded,
         probabilities=judged.probabilities,
+        image=judged.image,
     )
 
 

@@ -23,6 +23,7 @@ from gatekeeper.evaluation.grid import (
     declared_mix,
     held_out_of,
     images_to_judge,
+    own_splits,
 )
 from gatekeeper.evaluation.measures import measure
 from gatekeeper.evaluation.reference import Reference
@@ -107,6 +108,7 @@ __all__ = [
     "main_view",
     "measure",
     "not_recomputed",
+    "own_splits",
     "policy_curve",
     "record",
     "recount_certificate",

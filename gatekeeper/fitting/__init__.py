@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gatekeeper.fitting.arbitration import LEAST_ROWS, Arbitration, fit_restored_calibrators
+from gatekeeper.fitting.costs import declared_costs, rounded
 from gatekeeper.fitting.fitter import FitResult, Fitter
 from gatekeeper.fitting.limits import symptom_limits, too_few_to_learn
 from gatekeeper.fitting.policy import (
@@ -13,13 +15,18 @@ from gatekeeper.fitting.policy import (
 )
 
 __all__ = [
+    "LEAST_ROWS",
+    "Arbitration",
     "FitResult",
     "Fitter",
     "certify",
     "certify_groups",
     "choose_margin",
+    "declared_costs",
+    "fit_restored_calibrators",
     "hindsight_coverage",
     "path_through",
+    "rounded",
     "symptom_limits",
     "too_few_to_learn",
 ]

@@ -2,7 +2,7 @@
 
 Order of fitting (each step reads one split and what earlier steps froze):
 
-    fit        router, raw predictor, restored predictor
+    fit        router, raw predictor, restored predictor, arbiter where the recipe asks for one
     calibrate  raw calibrator, restored calibrator, switch margin, threshold path
     certify    the stopping point on that path, nothing else
     calibrate  final calibrator, at the certified thresholds
@@ -22,7 +22,6 @@ from gatekeeper.bundle import (
     SecondOpinion,
     log_odds,
     raw_context,
-    restored_context,
 )
 from gatekeeper.calibrators import IsotonicCalibrator, calibrator
 from gatekeeper.errors import InputError
@@ -34,6 +33,8 @@ from gatekeeper.evidence import (
     draw_wide_plan,
 )
 from gatekeeper.fitting.accuracy import accuracy_estimator
+from gatekeeper.fitting.arbitration import Arbitration, fit_restored_calibrators
+from gatekeeper.fitting.levels import level_reader
 from gatekeeper.fitting.limits import WITHOUT_LEARNING, symptom_limits, too_few_to_learn
 from gatekeeper.fitting.policy import certify, certify_groups, choose_margin
 from gatekeeper.gate import Gate
@@ -45,7 +46,7 @@ from gatekeeper.protocols import Calibrator, Classifier, ReliabilityPredictor, R
 from gatekeeper.recipe import Recipe
 from gatekeeper.reliability import TRUST, LearnedPredictor, predictor
 from gatekeeper.risk_control import Certification, GroupCertificate
-from gatekeeper.routing import CLEAN, Router
+from gatekeeper.routing import CLEAN, Router, planned_attempts
 from gatekeeper.selection import Candidate, choose, judge_trust
 from gatekeeper.types import BoolArray, FloatArray, StrArray
 
@@ -111,8 +112,11 @@ class Fitter:
         self.router = Router(
             recipe.restorers.restorer_of, clean_share=recipe.restorers.clean_share_restored
         )
+        self.arbitration = Arbitration(recipe, restorers)
         self.trust_judged: tuple[Candidate, ...] = ()
         self.note = too_few_to_learn(len(splits.calibrate))
+        learns = self.note is None
+        self.levels = level_reader(recipe, data, splits, classifier) if learns else None
         self.predictors = {key: self._new_predictor() for key in ("raw", "restored")}
         kind = recipe.predictor.calibrator
         self.calibrators: dict[str, Calibrator] = {
@@ -129,6 +133,7 @@ class Fitter:
             self._options(),
             seed=self.recipe.seed,
             trust=TRUST if trust == "choose" else trust,
+            levels=self.levels,
         )
 
     def _options(self) -> MlpOptions:
@@ -146,7 +151,9 @@ class Fitter:
         if self.trust_judged:
             chosen = choose(self.trust_judged).trust
             self.predictors = {
-                key: LearnedPredictor(self._options(), seed=self.recipe.seed, trust=chosen)
+                key: LearnedPredictor(
+                    self._options(), seed=self.recipe.seed, trust=chosen, levels=self.levels
+                )
                 for key in self.predictors
             }
 
@@ -159,6 +166,7 @@ class Fitter:
         certify_table = self.builder.raw(self._plan("certify", self.recipe.conditions.clean_share))
         judged = self._judge(certify_table)
         gate, verdict = certify(declared, judged, margin, policy)
+        declared, judged = declared.settled(gate), judged.settled(gate)
         replay = gate.replay(declared.raw_reliability, declared.restored_reliability)
         right = declared.final_labels(replay.keep_restored) == declared.labels
         kept = log_odds(replay.kept_reliability)
@@ -181,6 +189,7 @@ class Fitter:
                 declared.plan, final.reliability(kept, context=context), right, replay.accepted
             ),
             symptom_limits=symptom_limits(clean.signals),
+            arbiter=self.arbitration.arbiter,
             certificate=self._certificate(
                 gate,
                 verdict,
@@ -219,9 +228,11 @@ class Fitter:
             self._choose_trust(wide)
         self.predictors["raw"].fit(wide.evidence, wide.labels)
         names = self._explored_restorers(table, kinds)
-        rows = np.flatnonzero(names != "")
-        restored = self.builder.restored(table, rows, names[rows])
+        self.arbitration.declare(self.classifier, self.data, self.splits)
+        rows, tried = self.arbitration.to_try(self.router, table.evidence, names)
+        restored = self.builder.restored(table, rows, tried)
         self.predictors["restored"].fit(restored.evidence, restored.labels)
+        self.arbitration.fit(table, restored, seed=self.recipe.seed)
 
     def _wide_looks(self) -> list[EvidenceTable]:
         """Looks at continuous severities, some under two corruptions at once; none by default."""
@@ -271,14 +282,10 @@ class Fitter:
             context=raw_context(self.calibrators["raw"], looks),
         )
         raw = self._raw_reliability(table, score)
-        restored = restored_looks(
-            self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
-        )
+        restored = self._restored_looks(table, raw)
         usable = np.isin(restored.raw_rows, declared)
         self._fit_restored_calibrator(restored, raw[restored.raw_rows], usable)
-        judged = judged_with(
-            table, score, raw, restored, self.predictors["restored"], self.calibrators["restored"]
-        )
+        judged = self._judged_with(table, score, raw, restored)
         return judged.take(declared), judged.take(np.arange(len(clean)))
 
     def _fit_restored_calibrator(
@@ -290,10 +297,15 @@ class Fitter:
                 np.zeros(1), np.zeros(1, dtype=bool), context=np.zeros((1, 1))
             )
             return
-        fitted = self.calibrators["restored"]
         scores = self.predictors["restored"].score(restored.evidence)
-        context = restored_context(fitted, restored.evidence, raw)
-        fitted.fit(scores[usable], restored.correct[usable], context=context[usable])
+        fit_restored_calibrators(
+            self.calibrators,
+            scores[usable],
+            restored.take(usable),
+            raw[usable],
+            kind=self.recipe.predictor.calibrator,
+            each=self.arbitration.names,
+        )
 
     def _raw_reliability(self, table: EvidenceTable, score: FloatArray) -> FloatArray:
         fitted = self.calibrators["raw"]
@@ -302,11 +314,24 @@ class Fitter:
     def _judge(self, table: EvidenceTable) -> Judged:
         score = self.predictors["raw"].score(table.evidence)
         raw = self._raw_reliability(table, score)
-        restored = restored_looks(
-            self.router, table, raw, self.builder, doubt_below=self.recipe.policy.doubt_below
-        )
+        return self._judged_with(table, score, raw, self._restored_looks(table, raw))
+
+    def _restored_looks(self, table: EvidenceTable, raw: FloatArray) -> EvidenceTable:
+        plans = planned_attempts(self.router, self.arbitration.arbiter, table.evidence)
+        doubt_below = self.recipe.policy.doubt_below
+        return restored_looks(plans, table, raw, self.builder, doubt_below=doubt_below)
+
+    def _judged_with(
+        self, table: EvidenceTable, score: FloatArray, raw: FloatArray, restored: EvidenceTable
+    ) -> Judged:
         return judged_with(
-            table, score, raw, restored, self.predictors["restored"], self.calibrators["restored"]
+            table,
+            score,
+            raw,
+            restored,
+            self.predictors["restored"],
+            self.calibrators,
+            n_attempts=self.arbitration.n_attempts,
         )
 
     def _variants(self, declared: Judged, judged: Judged) -> dict[str, Any]:
@@ -379,6 +404,7 @@ class Fitter:
             "groups": [asdict(group) for group in groups],
             "variants": dict(variants),
             "router": self._router_said(),
+            **self.arbitration.said(self.calibrators),
             "dataset": self.data.name,
             "splits": self.splits.to_json(self.data.digests),
             "classifier_digest": self.classifier.digest,

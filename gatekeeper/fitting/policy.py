@@ -51,9 +51,7 @@ def choose_margin(calibrate: Judged, clean: Judged, policy: PolicyRecipe) -> flo
     covered, lost = {}, {}
     right = clean.raw_correct
     for margin in policy.switch_margins:
-        gate = Gate(accept_raw_at=policy.doubt_below, accept_restored_at=0.0, switch_margin=margin)
-        keep = gate.replay(clean.raw_reliability, clean.restored_reliability).keep_restored
-        flipped = right & (clean.final_labels(keep) != clean.labels)
+        flipped = clean.flips(margin, doubt_below=policy.doubt_below)
         lost[margin] = max(0, int(flipped.sum()) - int(policy.clean_flips * right.sum()))
         covered[margin] = hindsight_coverage(calibrate, margin, policy)
     harmless = [margin for margin in covered if lost[margin] == min(lost.values())]

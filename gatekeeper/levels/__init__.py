@@ -6,7 +6,8 @@ classifier's accuracy a(c) at level c is counted on a fixed set of images with f
 a(c) says which level to try next and which levels are reliable; a distortion-classifier learned
 from rebalanced levels is the published alternative.
 
-All of it speaks about levels, not about single images.
+All of it speaks about levels, not about single images; :mod:`~gatekeeper.levels.reading` makes
+inputs of the per-image predictor from it.
 
 Source:
     "Predicting the reliability of an image classifier under image distortion" (arXiv:2412.16881)
@@ -24,6 +25,7 @@ from gatekeeper.levels.estimate import LevelEstimator
 from gatekeeper.levels.gaussian_process import GaussianProcess, Hyperparameters, Posterior
 from gatekeeper.levels.map import LevelMap, Profile, level_maps, profiles
 from gatekeeper.levels.ranges import SafeRange, SafeRanges, safe_ranges, sentence
+from gatekeeper.levels.reading import FAMILIES_OF, LevelReader, families_of
 from gatekeeper.levels.rebalancing import REBALANCERS, LabelledLevels, rebalancer
 from gatekeeper.levels.search import SearchOptions, Tried, fitted_process, search
 from gatekeeper.levels.space import (
@@ -39,6 +41,7 @@ from gatekeeper.levels.study import LevelStudy, run_study
 
 __all__ = [
     "COORDINATES",
+    "FAMILIES_OF",
     "MODEL_BASED",
     "REBALANCERS",
     "SAMPLERS",
@@ -53,6 +56,7 @@ __all__ = [
     "LabelledLevels",
     "LevelEstimator",
     "LevelMap",
+    "LevelReader",
     "LevelRule",
     "LevelSetRule",
     "LevelSpace",
@@ -66,6 +70,7 @@ __all__ = [
     "Tried",
     "counts_at",
     "distort",
+    "families_of",
     "fitted_process",
     "fixed_set",
     "grid_points",

@@ -5,6 +5,9 @@ Only what leaves a trace in a single image can be told: noise and blur well, rot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Self
+
 import numpy as np
 
 from gatekeeper.errors import InputError, NotFittedError
@@ -74,7 +77,33 @@ class LevelEstimator:
         Raises:
             NotFittedError: called before :meth:`fit`.
         """
-        return self.space.from_unit(np.clip(self._unit(signals), 0.0, 1.0))
+        return self.space.from_unit(self.point_of(signals))
+
+    def point_of(self, signals: FloatArray) -> FloatArray:
+        """The same in unit coordinates, shape (B, dimension), in [0, 1].
+
+        Raises:
+            NotFittedError: called before :meth:`fit`.
+        """
+        return np.clip(self._unit(signals), 0.0, 1.0)
+
+    def state(self) -> dict[str, FloatArray]:
+        """What was learned, as plain arrays.
+
+        Raises:
+            NotFittedError: called before :meth:`fit`.
+        """
+        if self._mean is None or self._std is None or self._weights is None:
+            raise NotFittedError("a level estimator needs fit before state")
+        return {"mean": self._mean, "std": self._std, "weights": self._weights}
+
+    @classmethod
+    def from_state(cls, space: LevelSpace, state: Mapping[str, FloatArray]) -> Self:
+        """Rebuild from :meth:`state`; ``explained`` is known after a fit only."""
+        built = cls(space)
+        built._mean, built._std = np.asarray(state["mean"]), np.asarray(state["std"])
+        built._weights = np.asarray(state["weights"])
+        return built
 
     def _learn(self, signals: FloatArray, points: FloatArray) -> None:
         scalars = np.asarray(signals[:, :N_SCALARS], dtype=np.float64)

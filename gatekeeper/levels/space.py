@@ -161,6 +161,11 @@ class LevelSpace:
         return len(self.axes)
 
     @property
+    def spec(self) -> str:
+        """The text from which :func:`parse_space` makes this space, to the last digit."""
+        return ",".join(f"{a.coordinate.name}={a.low!r}:{a.high!r}" for a in self.axes)
+
+    @property
     def mildest(self) -> FloatArray:
         """The level that distorts least, in unit coordinates, shape (dimension,)."""
         return self.to_unit(np.array([axis.mildest for axis in self.axes]))

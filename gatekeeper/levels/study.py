@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -11,9 +12,10 @@ from gatekeeper.errors import InputError
 from gatekeeper.levels.accuracy import AccuracyOracle
 from gatekeeper.levels.accuracy_process import AccuracyProcess, is_reliable
 from gatekeeper.levels.classifier import DistortionClassifier, LevelSetRule
+from gatekeeper.levels.gaussian_process import Hyperparameters
 from gatekeeper.levels.ranges import SafeRanges, safe_ranges
 from gatekeeper.levels.search import OnLevel, SearchOptions, fitted_process, search
-from gatekeeper.levels.space import LevelSpace, sobol_points
+from gatekeeper.levels.space import LevelSpace, parse_space, sobol_points
 from gatekeeper.types import BoolArray, FloatArray, IntArray
 
 _JUDGED = 4096
@@ -122,6 +124,49 @@ class LevelStudy:
                 )
             ],
         }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """The study that :meth:`to_json` wrote, with the process that it had.
+
+        Raises:
+            InputError: something is missing, or is not what such a record holds.
+        """
+        try:
+            space = parse_space(
+                ",".join(f"{a['name']}={a['low']}:{a['high']}" for a in record["space"])
+            )
+            levels = [[float(each[name]) for name in space.names] for each in record["levels"]]
+            n_correct = np.array([int(each["n_correct"]) for each in record["levels"]])
+            n_images = int(record["budget"]["images_per_level"])
+            options = SearchOptions(
+                threshold=float(record["threshold"]),
+                budget=len(levels),
+                sampler=str(record["sampler"]),
+                seed=int(record["seed"]),
+            )
+            fitted = record["process"]
+            chosen = Hyperparameters(
+                signal_std=float(fitted["signal_std"]),
+                lengths=tuple(float(length) for length in fitted["lengths"]),
+                noise_share=float(fitted["noise_share"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"expected the record of a study of levels, got one without what is needed "
+                f"({type(error).__name__}: {error}): write it again with `gatekeeper levels`"
+            ) from error
+        points = space.to_unit(np.array(levels))
+        process = AccuracyProcess(n_images).fit(points, n_correct, hyperparameters=chosen)
+        return cls(
+            space=space,
+            options=options,
+            n_images=n_images,
+            points=points,
+            n_correct=n_correct,
+            n_evaluated=0,
+            process=process,
+        )
 
 
 def run_study(

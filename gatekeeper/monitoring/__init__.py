@@ -3,6 +3,7 @@
 from gatekeeper.monitoring.accuracy import AccuracyEstimate, AccuracyEstimator
 from gatekeeper.monitoring.conditions import WINDOW, ConditionsTest
 from gatekeeper.monitoring.risk_monitor import MonitorState, RiskMonitor, labels_until_withdrawal
+from gatekeeper.monitoring.traffic import Seen, TrafficState, TrafficWatch
 
 __all__ = [
     "WINDOW",
@@ -11,5 +12,8 @@ __all__ = [
     "ConditionsTest",
     "MonitorState",
     "RiskMonitor",
+    "Seen",
+    "TrafficState",
+    "TrafficWatch",
     "labels_until_withdrawal",
 ]

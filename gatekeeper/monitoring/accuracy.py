@@ -111,6 +111,11 @@ class AccuracyEstimator:
             self._accepted = _learned(stated[kept], right[kept], of_cell[kept], of_group[kept])
         return self
 
+    @property
+    def knows_risk(self) -> bool:
+        """Whether :meth:`accepted_risk` can be asked."""
+        return self._accepted is not None
+
     def accuracy(self, reliability: npt.ArrayLike) -> AccuracyEstimate:
         """Estimated accuracy of a window, whether its answers are accepted or not.
 

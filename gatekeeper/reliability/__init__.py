@@ -12,7 +12,7 @@ from typing import Protocol, Self, runtime_checkable
 from gatekeeper.errors import InputError
 from gatekeeper.protocols import Evidence, ReliabilityPredictor
 from gatekeeper.reliability.agreement import VIEW_SCORES, ViewScore
-from gatekeeper.reliability.learned import TRUST, LearnedPredictor
+from gatekeeper.reliability.learned import TRUST, LearnedPredictor, level_study_of
 from gatekeeper.reliability.mahalanobis import Mahalanobis
 from gatekeeper.reliability.nearest import NearestNeighbours
 from gatekeeper.reliability.pnorm import MaxLogitPNorm
@@ -59,6 +59,7 @@ __all__ = [
     "SingleScore",
     "Sirc",
     "ViewScore",
+    "level_study_of",
     "name_of_predictor",
     "predictor",
     "predictor_from_state",

@@ -13,8 +13,9 @@ from typing import Self
 import numpy as np
 
 from gatekeeper.errors import InputError, NotFittedError
+from gatekeeper.levels import LevelReader, LevelStudy
 from gatekeeper.mlp import Mlp, MlpOptions, log_softmax
-from gatekeeper.protocols import Evidence
+from gatekeeper.protocols import Evidence, ReliabilityPredictor
 from gatekeeper.reliability.familiarity import Familiarity
 from gatekeeper.signals import N_SCALARS
 from gatekeeper.types import FloatArray, IntArray
@@ -22,6 +23,7 @@ from gatekeeper.types import FloatArray, IntArray
 _FLOOR = -12.0
 _CERTAIN = 1.0 - 1e-9
 _FAMILIARITY = "familiarity."
+_LEVELS = "levels."
 _TRUST = "trust"
 _DISCOUNT = 0.5
 
@@ -45,19 +47,27 @@ class LearnedPredictor:
         seed: Of their initial weights, order and dropout.
         trust: Share of the learned log-odds in the score, in (0, 1]. The default was chosen by
             leaving one group of corruptions out at a time, on *fit* images.
+        levels: Reads the estimated level of an image and the map's probability there off its
+            signals, as further inputs; None leaves them out.
 
     Raises:
         InputError: trust is outside its range.
     """
 
     def __init__(
-        self, options: MlpOptions | None = None, *, seed: int = 0, trust: float = TRUST
+        self,
+        options: MlpOptions | None = None,
+        *,
+        seed: int = 0,
+        trust: float = TRUST,
+        levels: LevelReader | None = None,
     ) -> None:
         if not 0.0 < trust <= 1.0:
             raise InputError(f"trust must be in (0, 1], got {trust}")
         self.options = options or MlpOptions()
         self.seed = seed
         self.trust = trust
+        self.levels = levels
         self.mlp_: Mlp | None = None
         self.familiarity_: Familiarity | None = None
 
@@ -70,7 +80,7 @@ class LearnedPredictor:
         if len(labels) != len(evidence):
             raise InputError(f"expected {len(evidence)} labels, got {len(labels)}")
         self.mlp_ = Mlp(self.options).fit(
-            _inputs(evidence),
+            self._inputs(evidence),
             labels,
             n_classes=evidence.logits.shape[1],
             seed=self.seed,
@@ -95,7 +105,9 @@ class LearnedPredictor:
         """
         mlp, familiarity = self._fitted()
         base = _uncorrected(evidence.logits.astype(np.float64), evidence.probes)
-        learned = _log_odds(mlp.log_probabilities(_inputs(evidence), base=base), evidence.labels)
+        learned = _log_odds(
+            mlp.log_probabilities(self._inputs(evidence), base=base), evidence.labels
+        )
         unlearned = _log_odds(base, evidence.labels)
         discount = _DISCOUNT * familiarity.excess(_scalars(evidence))
         return [trust * learned + (1.0 - trust) * unlearned - discount for trust in trusts]
@@ -109,18 +121,48 @@ class LearnedPredictor:
         """The fitted parameters as plain arrays."""
         mlp, familiarity = self._fitted()
         known = {f"{_FAMILIARITY}{name}": array for name, array in familiarity.state().items()}
-        return {**mlp.state(), **known, _TRUST: np.array(self.trust)}
+        read = {} if self.levels is None else self.levels.state()
+        levels = {f"{_LEVELS}{name}": array for name, array in read.items()}
+        return {**mlp.state(), **known, **levels, _TRUST: np.array(self.trust)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, FloatArray]) -> Self:
         """Rebuild from :meth:`state`."""
-        built = cls(trust=float(state[_TRUST]))
-        known = {n.removeprefix(_FAMILIARITY): a for n, a in state.items() if _FAMILIARITY in n}
-        built.mlp_ = Mlp.from_state(
-            {n: a for n, a in state.items() if _FAMILIARITY not in n and n != _TRUST}
-        )
-        built.familiarity_ = Familiarity.from_state(known)
+        parts: dict[str, dict[str, FloatArray]] = {"": {}, _FAMILIARITY: {}, _LEVELS: {}}
+        for name, array in state.items():
+            prefix = next((p for p in (_FAMILIARITY, _LEVELS) if name.startswith(p)), "")
+            parts[prefix][name.removeprefix(prefix)] = array
+        trust = float(parts[""].pop(_TRUST))
+        levels = LevelReader.from_state(parts[_LEVELS]) if parts[_LEVELS] else None
+        built = cls(trust=trust, levels=levels)
+        built.mlp_ = Mlp.from_state(parts[""])
+        built.familiarity_ = Familiarity.from_state(parts[_FAMILIARITY])
         return built
+
+    def _inputs(self, evidence: Evidence) -> FloatArray:
+        parts = self._one_look(evidence)
+        if evidence.raw is not None:
+            same = evidence.labels == evidence.raw.labels
+            parts += [*self._one_look(evidence.raw), same[:, None]]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _one_look(self, evidence: Evidence) -> list[FloatArray]:
+        log_p = np.maximum(log_softmax(evidence.logits), _FLOOR)
+        # Log-probabilities too: a view may rule a class out altogether.
+        probes = np.maximum(evidence.probes, _FLOOR)
+        parts = [log_p, evidence.logits, _scalars(evidence), probes]
+        if self.levels is not None:
+            parts.append(self.levels.read(evidence.signals))
+        if evidence.features is not None:
+            parts.append(evidence.features)
+        return parts
+
+
+def level_study_of(fitted: ReliabilityPredictor) -> LevelStudy | None:
+    """The study of levels that a predictor reads; None where it reads none."""
+    if isinstance(fitted, LearnedPredictor) and fitted.levels is not None:
+        return fitted.levels.study
+    return None
 
 
 def _log_odds(log_p: FloatArray, answers: IntArray) -> FloatArray:
@@ -149,21 +191,3 @@ def _uncorrected(logits: FloatArray, probes: FloatArray) -> FloatArray:
 
 def _scalars(evidence: Evidence) -> FloatArray:
     return evidence.signals[:, :N_SCALARS]
-
-
-def _inputs(evidence: Evidence) -> FloatArray:
-    parts = _one_look(evidence)
-    if evidence.raw is not None:
-        same = evidence.labels == evidence.raw.labels
-        parts += [*_one_look(evidence.raw), same[:, None]]
-    return np.concatenate(parts, axis=1).astype(np.float32)
-
-
-def _one_look(evidence: Evidence) -> list[FloatArray]:
-    log_p = np.maximum(log_softmax(evidence.logits), _FLOOR)
-    # Log-probabilities too: a view may rule a class out altogether.
-    probes = np.maximum(evidence.probes, _FLOOR)
-    parts = [log_p, evidence.logits, _scalars(evidence), probes]
-    if evidence.features is not None:
-        parts.append(evidence.features)
-    return parts

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatekeeper.errors import InputError
+from gatekeeper.levels import LevelStudy
 from gatekeeper.metrics import ReliabilityBins
 from gatekeeper.types import FloatArray, IntArray
 
@@ -141,6 +142,7 @@ class ReportContent:
         lineage: What the report was made from: bundle, version, command.
         held_out: Names of the families (keys of ``summary["families"]``) that nothing was fitted
             or certified on.
+        levels: The study of distortion levels that the predictor reads; None where it reads none.
 
     Raises:
         InputError: a key is missing, a number is NaN or infinite, a method is unknown, a held-out
@@ -155,6 +157,7 @@ class ReportContent:
     gallery: Sequence[GalleryItem]
     lineage: Mapping[str, str]
     held_out: Sequence[str] = ()
+    levels: LevelStudy | None = None
 
     def __post_init__(self) -> None:
         """Refuse content with holes or contradictions."""

@@ -12,6 +12,7 @@ from gatekeeper.errors import InputError
 from gatekeeper.report.charts import LEGEND, reliability_chart, risk_coverage_chart
 from gatekeeper.report.content import METHODS, STREAMS, GalleryItem, ReportContent
 from gatekeeper.report.gallery import card
+from gatekeeper.report.levels_view import study_view
 from gatekeeper.report.numbers import decimal, percent, percent_range, short_percent, whole
 from gatekeeper.report.tables import FAMILY_COLUMNS, fact_rows, family_rows, stream_rows
 from gatekeeper.report.verdict import not_covered, sentence, tiles
@@ -128,6 +129,7 @@ def _view(content: ReportContent) -> dict[str, Any]:
         "families": family_rows(content.families, content.held_out),
         "streams": [(_title(name), _flag(content, name)) for name in content.streams],
         "stream_rows": stream_rows(content.streams),
+        "levels": None if content.levels is None else study_view(content.levels),
         "certificate": fact_rows(certificate, shares=_SHARE_KEYS),
         "lineage": fact_rows(
             {

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.errors import InputError
-from gatekeeper.levels import LevelStudy, level_maps, profiles, sentence
+from gatekeeper.levels import LevelStudy, level_maps, profiles
 from gatekeeper.report.html import MAX_BYTES, render_page
-from gatekeeper.report.levels_charts import BANDS, map_chart, profile_chart
-from gatekeeper.report.numbers import percent, short_percent, whole
+from gatekeeper.report.levels_charts import map_chart, profile_chart
+from gatekeeper.report.levels_view import bands, verdict
+from gatekeeper.report.numbers import whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +24,7 @@ class LevelsContent:
         study: The finished study.
         data: Which images every level was judged on, a phrase.
         lineage: What it was made from: classifier, digests, version, command.
+        image_digests: Of the images that every level was counted on.
         rebalance: Rebalancer of the distortion-classifier that gives a second opinion.
     """
 
@@ -30,6 +32,7 @@ class LevelsContent:
     study: LevelStudy
     data: str
     lineage: dict[str, str]
+    image_digests: tuple[str, ...] = ()
     rebalance: str = "smote"
 
     def to_json(self) -> dict[str, Any]:
@@ -42,23 +45,8 @@ class LevelsContent:
             "distortion_classifier": self.study.second_opinion(self.rebalance),
             "profiles": [each.to_json() for each in profiles(self.study)],
             "maps": [each.to_json() for each in level_maps(self.study)],
+            "image_digests": list(self.image_digests),
         }
-
-
-def verdict(study: LevelStudy) -> list[str]:
-    """The safe ranges as sentences."""
-    ranges = study.ranges()
-    threshold = short_percent(study.options.threshold)
-    mildest = study.space.text(study.space.named(study.space.mildest))
-    if not ranges.alone:
-        return [
-            f"Nothing is safe: even at the mildest level ({mildest}) it is not certain that the "
-            f"accuracy reaches {threshold}; measured there: {percent(study.mildest_accuracy)}."
-        ]
-    said = [f"Each alone, the others at their mildest: {sentence(ranges.alone, study.space)}."]
-    if len(ranges.alone) > 1:
-        said.append(f"Jointly, in every combination: {sentence(ranges.jointly, study.space)}.")
-    return said
 
 
 def budget_sentence(study: LevelStudy) -> str:
@@ -111,7 +99,7 @@ def _view(content: LevelsContent) -> dict[str, Any]:
         "share_reliable": study.share_reliable,
         "n_reliable": int(study.reliable.sum()),
         "n_levels": len(study.points),
-        "bands": [(name, meaning) for name, meaning, _ in reversed(BANDS)],
+        "bands": bands(),
         "maps": [map_chart(each) for each in level_maps(study)],
         "profiles": [profile_chart(each, study.options.threshold) for each in profiles(study)],
         "coordinates": study.space.to_json(),

@@ -28,9 +28,12 @@ from gatekeeper.service.console import (
 from gatekeeper.service.envelope import Envelope, request_id_of
 from gatekeeper.service.errors import error_response
 from gatekeeper.service.host import Host, Load
+from gatekeeper.service.logs import AccessLog
 from gatekeeper.service.metrics import ServiceMetrics
+from gatekeeper.service.proxy import Proxy, read_proxy
 from gatekeeper.service.routes import DECIDE, DECIDE_BATCH, MEDIA_TYPES, make_router
-from gatekeeper.service.surfaces import Surfaces
+from gatekeeper.service.surfaces import OPERATION, PROBES, Surfaces
+from gatekeeper.service.tracing import Tracing, make_traces
 from gatekeeper.service.v2 import ROUTES as V2_ROUTES
 from gatekeeper.service.v2 import make_v2_router
 from gatekeeper.settings import Settings
@@ -53,8 +56,9 @@ def create_app(
 ) -> FastAPI:
     """The service as an ASGI app; it begins to load when it is started.
 
-    From the outside in: envelope (request id, versions, error bodies, counting), surfaces (which
-    port shows what), access (keys, where there are any), body limit, routes.
+    From the outside in: log of answers, trace, envelope (request id, versions, error bodies,
+    counting), surfaces (which port shows what), access (keys, where there are any), body limit,
+    routes.
     ``app.state.host`` is the :class:`Host`, ``app.state.console`` what the console shows.
 
     Args:
@@ -63,14 +67,16 @@ def create_app(
         on_load_failure: Called, in that thread, if ``load`` or the canary image fails.
 
     Raises:
-        InputError: the file of keys or the folder of the audit log cannot be used.
+        InputError: the file of keys or of the upstream, the folder of the audit log or the table
+            of gears cannot be used.
     """
     model = f"/v2/models/{settings.model_name}"
     whole = f"{model}/versions/{settings.model_version}"
     infer = (f"{model}/infer", f"{whole}/infer")
     metrics = ServiceMetrics((*_ROUTES, model, whole, *infer))
     audit = _audit_log(settings, metrics)
-    host = Host(load, settings, metrics, audit)
+    traces = make_traces(settings.traces_endpoint)
+    host = Host(load, settings, metrics, audit, proxy=_proxy(settings, metrics), traces=traces)
     traffic = Traffic(metrics.exposition)
 
     @asynccontextmanager
@@ -113,7 +119,15 @@ def create_app(
         app.add_middleware(Access, keys=_keys(Path(settings.keys_file)))
     app.add_middleware(Surfaces, host=settings.host, admin_port=settings.admin_port)
     app.add_middleware(Envelope, host=host, metrics=metrics)
+    app.add_middleware(Tracing, traces=traces, untraced=(*PROBES, *OPERATION))
+    app.add_middleware(AccessLog, routes=metrics.routes)
     return app
+
+
+def _proxy(settings: Settings, metrics: ServiceMetrics) -> Proxy | None:
+    if not settings.upstream_file:
+        return None
+    return Proxy(read_proxy(Path(settings.upstream_file)), metrics)
 
 
 def _keys(path: Path) -> tuple[Key, ...]:

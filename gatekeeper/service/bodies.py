@@ -41,6 +41,7 @@ class Loaded:
             gear=answer.gear,
             degraded=list(answer.degraded),
             image=image,
+            upstream=None,
             versions=self.versions,
             certificate=self.certificate,
             duration_ms=round(seconds * 1000, 3),

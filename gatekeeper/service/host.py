@@ -5,40 +5,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from gatekeeper.classifiers import RemoteClassifier
-from gatekeeper.classifiers.upstream import UpstreamError
 from gatekeeper.engine import (
-    DeadlineError,
     Engine,
     EngineAnswer,
-    EngineOptions,
-    FailurePolicy,
     Gear,
     Stage,
-    StageError,
     Stages,
     State,
     stages_of,
 )
-from gatekeeper.errors import GatekeeperError, ImageError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.images import DecodeLimits
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.service.audit import AuditLog
-from gatekeeper.service.bodies import Loaded, audit_fields, describe_loaded
-from gatekeeper.service.errors import DrainingError, NotReadyError, TooBusyError
+from gatekeeper.service.bodies import Loaded, describe_loaded
+from gatekeeper.service.delivery import Answered, Delivery, LateError, Parcel
+from gatekeeper.service.door import Door
+from gatekeeper.service.engine_options import engine_options
+from gatekeeper.service.errors import NotReadyError
 from gatekeeper.service.intake import take_file, take_pixels
 from gatekeeper.service.metrics import ServiceMetrics
-from gatekeeper.service.schemas import CertificateBody, DecisionBody, ImageBody, VersionsBody
+from gatekeeper.service.proxy import Proxy, Received
+from gatekeeper.service.schemas import CertificateBody, ImageBody, VersionsBody
 from gatekeeper.service.served import Load, ServedGatekeeper
+from gatekeeper.service.tracing import Traces
 from gatekeeper.settings import Settings
 from gatekeeper.wire import EncodedImages, PixelImages
 
@@ -46,23 +45,6 @@ __all__ = ["Answered", "Host", "Load", "ServedGatekeeper"]
 
 _LOG = logging.getLogger("gatekeeper.service")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One image's answer.
-
-    Attributes:
-        body: As the native API gives it.
-        answer: As the engine gave it.
-    """
-
-    body: DecisionBody
-    answer: EngineAnswer
-
-
-class _LateError(DeadlineError):
-    """It was being computed, or about to be, when its time was over."""
 
 
 class Host:
@@ -78,6 +60,8 @@ class Host:
         settings: Bounds and policies.
         metrics: Where decisions and refusals are counted.
         audit: Where decisions are put on record, if anywhere.
+        proxy: Forwards images to a classifier, if there is one behind the service.
+        traces: Where spans go.
     """
 
     def __init__(
@@ -86,8 +70,11 @@ class Host:
         settings: Settings,
         metrics: ServiceMetrics,
         audit: AuditLog | None = None,
+        *,
+        proxy: Proxy | None = None,
+        traces: Traces | None = None,
     ) -> None:
-        self._audit = audit
+        self._delivery = Delivery(metrics, audit, proxy, traces)
         self._load = load
         self._metrics = metrics
         self._limits = DecodeLimits(
@@ -95,15 +82,14 @@ class Host:
         )
         self._settings = settings
         self._engine = Engine(
-            self._load_and_try, _options(settings), observer=metrics, on_ready=self._announce
+            self._load_and_try, engine_options(settings), observer=metrics, on_ready=self._announce
         )
         metrics.watch(self._is_ready, self._engine.waiting)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "gatekeeper-decode")
         self._tried: Loaded | None = None
         self._loaded: Loaded | None = None
         self._failure: str | None = None
-        self._under_way = 0
-        self._draining_since: float | None = None
+        self._door = Door(settings.max_concurrent, metrics)
         self._on_failure: Callable[[], None] | None = None
 
     @property
@@ -124,7 +110,7 @@ class Host:
     @property
     def in_flight(self) -> int:
         """Requests for a decision under way."""
-        return self._under_way
+        return self._door.in_flight
 
     def waiting(self, stage: Stage) -> int:
         """How many images wait for a stage."""
@@ -141,24 +127,17 @@ class Host:
 
     def close(self) -> None:
         """Finish what was let in as far as the time for shutdown allows, and drop the rest."""
-        spent = 0.0 if self._draining_since is None else time.monotonic() - self._draining_since
-        self._engine.close(max(0.0, self._settings.shutdown_timeout_s - spent))
+        self._engine.close(max(0.0, self._settings.shutdown_timeout_s - self._door.draining_s))
         self._decoders.shutdown(cancel_futures=True)
+        self._delivery.close()
 
     def drain(self) -> None:
         """Let nothing new in: not ready from now on; what is under way is finished."""
-        if self._draining_since is None:
-            self._draining_since = time.monotonic()
-            _LOG.info("draining: %d requests under way", self._under_way)
-
-    def _refuse_while_draining(self) -> None:
-        if self._draining_since is not None:
-            self._metrics.refused("draining")
-            raise DrainingError("the service is stopping and takes nothing new: ask another one")
+        self._door.drain()
 
     def _is_ready(self) -> bool:
         up = self._loaded is not None and self._failure is None and self._engine.is_ready
-        return up and self._draining_since is None
+        return up and not self._door.is_draining
 
     def ready(self) -> tuple[VersionsBody, CertificateBody]:
         """What decides, and what is guaranteed about it.
@@ -166,8 +145,7 @@ class Host:
         Raises:
             NotReadyError: loading, failed, draining, or the engine hangs or is being replaced.
         """
-        if self._draining_since is not None:
-            raise DrainingError("the service is stopping: ask another one")
+        self._door.refuse_while_draining()
         loaded = self.loaded()
         return loaded.versions, loaded.certificate
 
@@ -204,20 +182,12 @@ class Host:
             TooBusyError: all places are taken.
             OverloadError: by prediction it would be too late; it says when to come back.
         """
-        self._refuse_while_draining()
+        self._door.refuse_while_draining()
         self.loaded()
-        if self._under_way >= self._settings.max_concurrent:
-            self._metrics.refused("too_busy")
-            raise TooBusyError(
-                f"expected at most {self._settings.max_concurrent} requests under way, got one "
-                "more: come back in a moment"
-            )
+        self._door.check()
         self._engine.check(n)
-        self._count(+1)
-        try:
+        with self._door.place():
             yield
-        finally:
-            self._count(-1)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """The result of work that would block the event loop."""
@@ -264,27 +234,36 @@ class Host:
             OverloadError: as in :meth:`admission`.
         """
         loaded = self.loaded()
-        start = time.perf_counter()
+        start = time.monotonic()
         limit = min(timeout_s or self._settings.deadline_s, self._settings.deadline_s)
         taken = await asyncio.gather(
             *map(self.aside, self._intake(images, loaded.gatekeeper.image_size)),
             return_exceptions=True,
         )
+        decoded = time.monotonic()
+        self._delivery.traces.record("decode", start, decoded)
         good = [each for each in taken if not isinstance(each, BaseException)]
-        left = limit - (time.perf_counter() - start)
-        answers = iter(await self._answers([image for image, _ in good], left))
-        results: list[Answered | Exception] = []
-        for each in taken:
+        answers = iter(await self._answers([image for image, _ in good], limit - (decoded - start)))
+        files = images.files if isinstance(images, EncodedImages) else [None] * len(taken)
+        results: list[Coroutine[Any, Any, Answered | Exception]] = []
+        for each, file in zip(taken, files, strict=True):
             result = each if isinstance(each, BaseException) else next(answers)
             if isinstance(each, BaseException) or isinstance(result, BaseException):
                 results.append(self._refused(result))
-            else:
-                body = loaded.body(result, each[1], time.perf_counter() - start)
-                self._metrics.decided(body, result.marks)
-                if self._audit is not None:
-                    self._audit.record({**(who or {}), **audit_fields(body)})
-                results.append(Answered(body, result))
-        return results
+                continue
+            image, facts = each
+            parcel = Parcel(
+                received=Received(file, image),
+                facts=facts,
+                began=start,
+                until=start + limit,
+                who=who or {},
+            )
+            results.append(self._delivery.deliver(loaded, result, parcel))
+        return await asyncio.gather(*results)
+
+    async def _refused(self, error: BaseException) -> Answered | Exception:
+        return self._delivery.refused(error)
 
     async def try_out(self, images: Sequence[Tensor]) -> Sequence[EngineAnswer | Exception]:
         """Decide images that are no traffic: neither counted, nor put on record, nor drawn.
@@ -316,7 +295,7 @@ class Host:
         futures = [asyncio.wrap_future(f) for f in self._engine.submit(images, deadline_s=left_s)]
         try:
             await asyncio.wait(futures, timeout=left_s)
-            late = _LateError(
+            late = LateError(
                 "expected to decide within the deadline, got no answer in time: send fewer images "
                 "at once or allow more time"
             )
@@ -324,21 +303,6 @@ class Host:
         finally:
             for future in futures:
                 future.cancel()
-
-    def _refused(self, error: object) -> Exception:
-        if isinstance(error, StageError) and isinstance(error.__cause__, UpstreamError):
-            error = error.__cause__
-        if isinstance(error, ImageError):
-            self._metrics.image_refused(error.reason)
-        elif isinstance(error, DeadlineError):
-            self._metrics.deadline_missed("compute" if isinstance(error, _LateError) else "queue")
-        if not isinstance(error, Exception):
-            raise TypeError(f"expected an exception, got {type(error).__name__}")
-        return error
-
-    def _count(self, step: int) -> None:
-        self._under_way += step
-        self._metrics.in_flight(self._under_way)
 
     def _load_and_try(self) -> Stages:
         try:
@@ -375,18 +339,3 @@ class Host:
         self._failure = sentence
         if self._on_failure is not None:
             self._on_failure()
-
-
-def _options(settings: Settings) -> EngineOptions:
-    return EngineOptions(
-        max_waiting=settings.max_waiting,
-        max_restoring=settings.max_restoring,
-        batch=settings.max_batch,
-        restore_batch=settings.max_restore_batch,
-        deadline_s=settings.deadline_s,
-        hang_after_s=settings.hang_after_s,
-        policies={
-            Stage.DECIDE: FailurePolicy(settings.on_decide_error),
-            Stage.RESTORE: FailurePolicy(settings.on_restore_error),
-        },
-    )

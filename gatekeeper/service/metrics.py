@@ -39,10 +39,13 @@ class ServiceMetrics:
 
     Args:
         routes: Paths that are counted under their own name; all others are "other".
+
+    Attributes:
+        routes: These.
     """
 
     def __init__(self, routes: Collection[str]) -> None:
-        self._routes = frozenset(routes)
+        self.routes = frozenset(routes)
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -192,13 +195,28 @@ class ServiceMetrics:
             registry=self._registry,
         )
 
+        self._review_dropped = Counter(
+            "gatekeeper_review_dropped_total",
+            "Images that should have been kept for people to label, and were lost.",
+            registry=self._registry,
+        )
+
+    def review_dropped(self) -> None:
+        """Count an image that was to be kept for people, and was lost."""
+        self._review_dropped.inc()
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where other parts of the service may add their own."""
+        return self._registry
+
     def audit_dropped(self) -> None:
         """Count a decision that is missing in the audit log."""
         self._audit_dropped.inc()
 
     def answered(self, path: str, status: int) -> None:
         """Count a request by its route and status."""
-        self._requests.labels(path if path in self._routes else OTHER, str(status)).inc()
+        self._requests.labels(path if path in self.routes else OTHER, str(status)).inc()
 
     def watch(
         self, is_ready: Callable[[], bool], waiting: Callable[[Stage], tuple[int, int]]

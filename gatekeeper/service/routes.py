@@ -34,6 +34,7 @@ MEDIA_TYPES = ("application/octet-stream", "image/jpeg", "image/png", "image/web
 
 GEAR = "X-Gatekeeper-Gear"
 DEGRADED = "X-Gatekeeper-Degraded"
+UPSTREAM = "X-Gatekeeper-Upstream"
 
 
 def _errors(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -91,9 +92,7 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
             body = (
                 await while_connected(request, host.decide(data, who=who_asks(request.scope)))
             ).body
-            response.headers[GEAR] = body.gear
-            if body.degraded:
-                response.headers[DEGRADED] = ",".join(body.degraded)
+            response.headers.update(_headers(body))
             return body
 
     @router.post(
@@ -133,6 +132,16 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
     return router
+
+
+def _headers(body: DecisionBody) -> dict[str, str]:
+    """What can be read off a decision without its body."""
+    headers = {GEAR: body.gear}
+    if body.degraded:
+        headers[DEGRADED] = ",".join(body.degraded)
+    if body.upstream is not None:
+        headers[UPSTREAM] = body.upstream.outcome
+    return headers
 
 
 def _files(data: bytes, max_images: int) -> EncodedImages:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from gatekeeper.decision import Action, Reason
 from gatekeeper.engine import FailureReason
@@ -65,6 +65,20 @@ class CertificateBody(_Body):
     )
 
 
+class UpstreamBody(_Body):
+    """What became of the image at the upstream classifier, in proxy mode."""
+
+    outcome: Literal["answered", "failed", "abstained", "looked"] = Field(
+        description="answered; failed: no answer; abstained: not forwarded; looked: the upstream "
+        "is the classifier that was judged, so that its look is its answer."
+    )
+    sent: Literal["received", "restored"] | None = Field(
+        default=None, description="Which image was forwarded; null where none was."
+    )
+    status: int | None = Field(default=None, description="The upstream's status.")
+    body: JsonValue = Field(default=None, description="The upstream's answer, as it is.")
+
+
 class DecisionBody(_Body):
     """The final word on one image, with its own evidence."""
 
@@ -96,6 +110,9 @@ class DecisionBody(_Body):
         description="What was not as it should be, such as restore_failed; empty in order."
     )
     image: ImageBody
+    upstream: UpstreamBody | None = Field(
+        description="Null unless the service stands in front of a classifier."
+    )
     versions: VersionsBody
     certificate: CertificateBody
     duration_ms: float = Field(ge=0, description="From the last byte received to the decision.")

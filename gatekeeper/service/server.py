@@ -21,6 +21,7 @@ import uvicorn
 from gatekeeper.errors import InputError
 from gatekeeper.service.app import create_app
 from gatekeeper.service.host import Host, Load
+from gatekeeper.service.logs import log_config
 from gatekeeper.settings import Settings
 
 EXIT_OK = 0
@@ -113,21 +114,10 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:  # noqa: ANN401  # 
         access_log=False,  # it would write query strings; requests are counted in /metrics
         server_header=False,
         proxy_headers=False,
-        log_config=_log_config(settings.log_level),
+        log_config=log_config(settings.log_level, settings.log_format),
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )
-
-
-def _log_config(level: str) -> dict[str, Any]:
-    logger = {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "loggers": {"uvicorn": logger, "gatekeeper": logger},
-    }
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -16,6 +16,7 @@ from gatekeeper.service.connection import while_connected
 from gatekeeper.service.envelope import who_asks
 from gatekeeper.service.errors import NotReadyError, UnknownModelError, describe, is_expected
 from gatekeeper.service.host import Answered, Host
+from gatekeeper.service.schemas import DecisionBody
 from gatekeeper.settings import Settings
 from gatekeeper.wire import (
     HEADER_LENGTH,
@@ -283,12 +284,19 @@ def _outputs(results: Sequence[Answered | Exception], n_classes: int) -> list[Wi
         ),
         texts("reason", [_reason(each) for each in results]),
     ]
+    if any(body is not None and body.upstream is not None for body in bodies):
+        outputs.append(texts("upstream", [_upstream(body) for body in bodies]))
     told = [each.answer.probabilities if isinstance(each, Answered) else None for each in results]
     if any(row is not None for row in told):
         nothing = np.zeros(n_classes)
         rows = [nothing if row is None else row for row in told]
         outputs.append(numbers("probabilities", "FP32", np.stack(rows)))
     return outputs
+
+
+def _upstream(body: DecisionBody | None) -> str:
+    """What the upstream made of an image, as JSON; "" where it has no answer."""
+    return "" if body is None or body.upstream is None else body.upstream.model_dump_json()
 
 
 def _reason(result: Answered | Exception) -> str:

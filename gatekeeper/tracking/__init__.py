@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from gatekeeper.tracking.alias import ServedAlias, promote_checked
 from gatekeeper.tracking.log import LoggedVersion, log_fit
 from gatekeeper.tracking.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
+from gatekeeper.tracking.serving_run import ServingRun
 from gatekeeper.tracking.store import TrackingStore
 
 __all__ = [
@@ -12,6 +14,9 @@ __all__ = [
     "LoggedVersion",
     "RegisteredVersion",
     "Registry",
+    "ServedAlias",
+    "ServingRun",
     "TrackingStore",
     "log_fit",
+    "promote_checked",
 ]

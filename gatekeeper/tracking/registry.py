@@ -56,6 +56,12 @@ class RegisteredVersion:
         """``models:/NAME/VERSION``, which never moves as an alias does."""
         return f"models:/{self.name}/{self.version}"
 
+    @property
+    def bundle(self) -> str:
+        """Identity of its bundle (sha256 of the manifest); "" where gatekeeper did not log it."""
+        digest = self.tags.get(BUNDLE_TAG, "")
+        return digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Registry:
@@ -142,30 +148,35 @@ class Registry:
             BundleError: what the store holds is not the bundle that was registered.
             TrackingError: no such version, it was not logged by gatekeeper, or the store refused.
         """
+        version = self.resolve(uri)
+        target = _cached_at(version)
+        if cached := self.cached_bundle(version):
+            return cached
+        self._fetch(version, version.bundle, target)
+        return target
+
+    def cached_bundle(self, version: RegisteredVersion) -> Path | None:
+        """The verified bundle of a version that was fetched before; asks nothing of the store.
+
+        What is in its place and is not that bundle is discarded, which is said in the log.
+
+        Raises:
+            TrackingError: the version was not logged by gatekeeper.
+        """
         from gatekeeper.manifest import verify_manifest
 
-        version = self.resolve(uri)
-        digest = version.tags.get(BUNDLE_TAG, "")
-        # The tag becomes a folder name: nothing but a digest may.
-        if re.fullmatch(r"[0-9a-f]{64}", digest) is None:
-            raise TrackingError(
-                f"{version.uri} has no valid tag {BUNDLE_TAG}, so it was not logged by gatekeeper; "
-                f"choose a version that was"
-            )
-        target = cache_dir() / "bundles" / digest
-        if target.exists():
-            try:
-                if verify_manifest(target) == digest:
-                    return target
-                problem = "it is another bundle"
-            except BundleError as error:
-                problem = str(error)
-            _LOG.warning(
-                "discarding the cached bundle %s and fetching it anew: %s", digest, problem
-            )
-            shutil.rmtree(target)
-        self._fetch(version, digest, target)
-        return target
+        target = _cached_at(version)
+        if not target.exists():
+            return None
+        try:
+            if verify_manifest(target) == version.bundle:
+                return target
+            problem = "it is another bundle"
+        except BundleError as error:
+            problem = str(error)
+        _LOG.warning("discarding the cached bundle %s: %s", version.bundle, problem)
+        shutil.rmtree(target)
+        return None
 
     def promote(
         self, name: str, version: int, *, certified: bool, golden: Callable[[Path], None]
@@ -307,6 +318,16 @@ class Registry:
             # Another process may have put the same verified bytes there first.
             if not target.exists():
                 found[0].parent.rename(target)
+
+
+def _cached_at(version: RegisteredVersion) -> Path:
+    """Where its bundle is or would be; the tag becomes a folder name, so it must be a digest."""
+    if not version.bundle:
+        raise TrackingError(
+            f"{version.uri} has no valid tag {BUNDLE_TAG}, so it was not logged by gatekeeper; "
+            f"choose a version that was"
+        )
+    return cache_dir() / "bundles" / version.bundle
 
 
 def _pinned(version: ModelVersion, model: RegisteredModel) -> RegisteredVersion:

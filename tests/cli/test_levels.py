@@ -69,6 +69,20 @@ def test_a_larger_budget_goes_on_from_what_is_kept(gatekeeper, fitted, study, tm
     assert "leave out --resume" in other.err
 
 
+def test_levels_for_a_recipe_are_counted_on_fit(gatekeeper, fitted, tmp_path):
+    done = gatekeeper(
+        *("levels", fitted.bundle, *COMMON, "--data", "digits", "--budget", 2, "--out", tmp_path),
+        *("--split", "fit"),
+    )
+    assert done.code == 0, done.err
+    body = record(tmp_path)
+    assert body["data"] == "digits: 120 of the images of the split fit"
+    assert body["lineage"]["command"].endswith("--split fit")
+    assert len(set(body["image_digests"])) == 120
+    certificate = json.loads((fitted.bundle / "gate.json").read_text(encoding="utf-8"))
+    assert certificate["certificate"]["splits"]["fit"]["n"] >= 120
+
+
 def test_a_recipe_brings_its_data(gatekeeper, fitted, tmp_path):
     recipe = tmp_path / "mine.toml"
     options = json.loads((fitted.bundle / "gate.json").read_text(encoding="utf-8"))["classifier"]

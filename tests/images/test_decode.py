@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
+import gatekeeper
 from gatekeeper.errors import ImageError, InputError
 from gatekeeper.images import DECODE_REASONS, DecodeLimits, decode_image, decode_pixels
 
@@ -398,6 +401,18 @@ def test_something_that_is_not_bytes_is_refused():
 def test_limits_that_nothing_can_meet_are_refused(limits):
     with pytest.raises(InputError, match="must be"):
         DecodeLimits(**limits)
+
+
+def test_dangerous_parts_of_pillow_are_not_used():
+    dangerous = re.compile(
+        r"ImageMath|ImageShow|ImageFont|ImageGrab|EpsImagePlugin|MAX_IMAGE_PIXELS"
+        r"|LOAD_TRUNCATED_IMAGES|\.show\(\)"
+    )
+    sources = sorted(Path(gatekeeper.__file__).parent.rglob("*.py"))
+    assert len(sources) > 100
+    assert [path.name for path in sources if dangerous.search(path.read_text())] == []
+    opened = [path.name for path in sources if "Image.open(" in path.read_text()]
+    assert set(opened) <= {"digital.py"}  # the JPEG that the corruption of this name just wrote
 
 
 # --- memory -------------------------------------------------------------------------------------

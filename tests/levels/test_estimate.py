@@ -36,9 +36,20 @@ def test_it_estimates_images_that_it_has_not_seen(estimator):
         assert (levels <= [60, 0.3]).all()
 
 
+def test_it_is_rebuilt_from_plain_arrays(estimator):
+    signals = read_signals(small_gate.digits().batch(small_gate.splits().test[:5]))
+    again = LevelEstimator.from_state(SPACE, estimator.state())
+    assert again.level_of(signals).tolist() == estimator.level_of(signals).tolist()
+    points = estimator.point_of(signals)
+    assert ((points >= 0) & (points <= 1)).all()
+    np.testing.assert_allclose(SPACE.from_unit(points), estimator.level_of(signals))
+
+
 def test_wrong_use_is_refused():
     with pytest.raises(NotFittedError, match="fit before level_of"):
         LevelEstimator(SPACE).level_of(np.zeros((1, 100)))
+    with pytest.raises(NotFittedError, match="fit before state"):
+        LevelEstimator(SPACE).state()
     few = fixed_set(small_gate.digits(), small_gate.splits().fit[:8], seed=0)
     small = replace(few, images=few.images[:7], labels=few.labels[:7], seeds=few.seeds[:7])
     with pytest.raises(InputError, match="at least 8 images"):

@@ -14,6 +14,12 @@ from gatekeeper.levels.space import (
 )
 
 
+def test_the_spec_reads_back_to_the_last_digit():
+    space = parse_space("rotation=-59.9:60,noise_sigma=0:0.30000000000000004")
+    assert space.spec == "rotation=-59.9:60.0,noise_sigma=0.0:0.30000000000000004"
+    assert parse_space(space.spec) == space
+
+
 def test_a_spec_names_coordinates_and_ranges():
     space = parse_space("rotation=-30:60, noise_sigma=0:0.3")
     assert space.names == ("rotation", "noise_sigma")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gatekeeper.errors import InputError
+from gatekeeper.levels import LevelStudy, SearchOptions, fitted_process, parse_space, sobol_points
 from gatekeeper.report import (
     MAX_BYTES,
     GalleryItem,
@@ -219,3 +220,39 @@ def test_a_report_that_is_too_large_is_refused_with_its_sizes(
     with pytest.raises(InputError, match=message):
         write_report(tmp_path / "report.html", content)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_levels_are_drawn_where_the_predictor_reads_them(make_content) -> None:
+    without = render_report(make_content())
+    assert 'id="levels"' not in without
+    assert ".boundary" not in without
+    study = a_study()
+    page = render_report(make_content(levels=study))
+    assert '<a href="#levels">Levels</a>' in page
+    assert page.count('id="level-map') == 2 * 3  # title and description of each pair
+    assert "level-line" not in page
+    assert "accuracy of 90 %" in page.replace("\u00a0", " ").replace("&nbsp;", " ")
+    assert page.count('class="boundary"') == 3
+
+
+def test_one_coordinate_is_drawn_as_its_profile(make_content) -> None:
+    page = render_report(make_content(levels=a_study(space="noise_sigma=0:0.3")))
+    assert 'id="level-line1-title"' in page
+    assert "level-map" not in page
+
+
+def a_study(space: str = "rotation=-60:60,brightness=0.4:1.6,noise_sigma=0:0.3") -> LevelStudy:
+    """Accuracy falls with the square of the distance from the mildest level."""
+    levels = parse_space(space)
+    points = sobol_points(levels.dimension, 40, seed=0)
+    counts = 200 * (0.98 - 1.2 * ((points - levels.mildest) ** 2).sum(axis=1)).clip(0)
+    n_correct = counts.round().astype(int)
+    return LevelStudy(
+        space=levels,
+        options=SearchOptions(threshold=0.9, budget=40),
+        n_images=200,
+        points=points,
+        n_correct=n_correct,
+        n_evaluated=40,
+        process=fitted_process(points, n_correct, 200),
+    )

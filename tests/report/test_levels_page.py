@@ -13,9 +13,9 @@ from gatekeeper.report.levels_page import (
     LevelsContent,
     budget_sentence,
     render_levels,
-    verdict,
     write_levels,
 )
+from gatekeeper.report.levels_view import verdict
 
 N = 200
 SPACE = parse_space("rotation=-60:60,brightness=0.4:1.6,noise_sigma=0:0.3")

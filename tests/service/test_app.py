@@ -49,6 +49,7 @@ def test_decision_is_complete(client: TestClient, image_file: Callable[..., byte
         "gear": "full",
         "degraded": [],
         "image": {"width": 6, "height": 4, "sha256": sha256(data).hexdigest()},
+        "upstream": None,
         "versions": {
             "gatekeeper": gatekeeper.__version__,
             "bundle": "b" * 64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from gatekeeper.bundle import SecondOpinion, load_bundle, save_bundle
+from gatekeeper.bundle import (
+    EXTENDED_VERSION,
+    GATE_FILE,
+    SCHEMA_VERSION,
+    SecondOpinion,
+    load_bundle,
+    save_bundle,
+)
 from gatekeeper.errors import BundleError, InputError
 from gatekeeper.evidence import TableBuilder, collect, draw_wide_plan
 from gatekeeper.fitting import Fitter
@@ -157,6 +165,9 @@ def test_cells_of_another_second_opinion_are_not_taken(
 def test_a_gate_with_it_decides_the_same_from_disk(gate: Gatekeeper, tmp_path: Path) -> None:
     save_bundle(gate.fitted, tmp_path / "bundle")
     assert (tmp_path / "bundle" / "second_opinion.safetensors").is_file()
+    body = json.loads((tmp_path / "bundle" / GATE_FILE).read_text(encoding="utf-8"))
+    # A gatekeeper that knows no second opinion must refuse it.
+    assert body["schema_version"] == EXTENDED_VERSION > SCHEMA_VERSION
     loaded, identity = load_bundle(tmp_path / "bundle", device="cpu")
     images = small_gate.stream_images(24)
     before = [decision.reliability for decision in gate.decide(images)]

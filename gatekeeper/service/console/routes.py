@@ -31,13 +31,14 @@ from gatekeeper.service.console.pages import (
 )
 from gatekeeper.service.console.pictures import data_uri
 from gatekeeper.service.console.reports import reports_of
-from gatekeeper.service.console.requests import read_body
+from gatekeeper.service.console.requests import answers_to, read_body
 from gatekeeper.service.console.review_routes import make_review_router
 from gatekeeper.service.console.trial import Bench
 from gatekeeper.service.host import Host
 
 CONSOLE = "/console"
 API = f"{CONSOLE}/api"
+MONITOR = "/admin/monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,10 @@ def _add_pages(router: APIRouter, parts: ConsoleParts) -> None:
 
 def _add_answers(router: APIRouter, parts: ConsoleParts) -> None:
     @router.get(f"{API}/setup")
-    async def setup() -> SetupBody:
+    async def setup(request: Request) -> SetupBody:
         loaded = parts.host.loaded()
-        return await parts.host.aside(lambda: _setup(parts, loaded))
+        monitors = answers_to(request, MONITOR)
+        return await parts.host.aside(lambda: _setup(parts, loaded, monitors=monitors))
 
     @router.post(f"{API}/try")
     async def try_out(request: Request) -> TrialBody:
@@ -117,7 +119,7 @@ def _add_answers(router: APIRouter, parts: ConsoleParts) -> None:
         return _traffic(parts)
 
 
-def _setup(parts: ConsoleParts, loaded: Loaded) -> SetupBody:
+def _setup(parts: ConsoleParts, loaded: Loaded, *, monitors: bool) -> SetupBody:
     gatekeeper = loaded.gatekeeper
     gate = gatekeeper.fitted.gate if isinstance(gatekeeper, Gatekeeper) else None
     return SetupBody(
@@ -132,6 +134,7 @@ def _setup(parts: ConsoleParts, loaded: Loaded) -> SetupBody:
         corruptions=list(catalogue()),
         reports=list(reports_of(gatekeeper)),
         reviews=parts.capture is not None,
+        monitors=monitors,
     )
 
 

@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 
 const ROOT = new URL("../../", import.meta.url);
 let key = "";
+let declined = false; // whoever closed the dialog is not asked again until they open it
 
 export const address = (path) => new URL(path, ROOT);
 
@@ -53,7 +54,7 @@ export function problem(error) {
   const place = byId("problem");
   place.hidden = !error;
   place.textContent = error ? error.message : "";
-  if (error && (error.status === 401 || error.status === 403)) askForKey(error.message);
+  if (error && !declined && (error.status === 401 || error.status === 403)) askForKey(error.message);
 }
 
 function askForKey(why) {
@@ -70,7 +71,9 @@ export function wireKey(again) {
     if (dialog.returnValue === "use") key = field.value.trim();
     if (dialog.returnValue === "forget") key = "";
     field.value = "";
+    declined = !dialog.returnValue;
     byId("key-button").textContent = key ? "Key ✓" : "Key";
     if (dialog.returnValue) again();
+    dialog.returnValue = "";
   });
 }

@@ -5,7 +5,7 @@ import { byId, el, shortPercent } from "./dom.js";
 import { showReports } from "./reports.js";
 import { startTraffic, stopTraffic } from "./traffic.js";
 import { prepareTrying, startTrying } from "./try.js";
-import { showVersions } from "./versions.js";
+import { showVersions, stopVersions } from "./versions.js";
 
 const TABS = ["try", "traffic", "versions", "reports"];
 let setup = null;
@@ -25,6 +25,7 @@ function show() {
   }
   document.title = `${byId(`${name}-title`).textContent} – gatekeeper console`;
   stopTraffic();
+  stopVersions();
   problem(null);
   if (setup === null) return;
   if (name === "try") startTrying();

@@ -2,6 +2,7 @@
 
 import { get, problem } from "./api.js";
 import { byId, el, milliseconds, percent, shortPercent } from "./dom.js";
+import { drawMonitor } from "./monitor.js";
 
 const WINDOW_S = 900;
 let timer = 0;
@@ -24,9 +25,10 @@ async function follow() {
     const traffic = await get("console/api/traffic");
     problem(null);
     again = Math.max(1000, traffic.every_s * 1000);
-    tiles(traffic);
+    const told = await monitor();
+    tiles(traffic, told);
     draw(traffic);
-    await monitor();
+    drawMonitor(told);
   } catch (error) {
     problem(error);
   }
@@ -35,7 +37,7 @@ async function follow() {
 
 const sum = (points, pick) => points.reduce((total, point) => total + pick(point), 0);
 
-function tiles(traffic) {
+function tiles(traffic, told) {
   const now = Date.now() / 1000;
   const recent = traffic.points.filter((point) => point.at > now - WINDOW_S);
   const minute = traffic.points.filter((point) => point.at > now - 60);
@@ -57,6 +59,7 @@ function tiles(traffic) {
     ["Told to come back", shed.toLocaleString("en"), "in 15 minutes", shed > 0],
     ["Waiting", String(waits), Object.entries(traffic.waiting).map(([stage, n]) => `${stage} ${n}`).join(" · ")],
     ["Load gear", traffic.gear.replace("_", " "), `restores ${shortPercent(traffic.restored_share)} of the doubtful`, traffic.restored_share < 1],
+    estimate(told?.traffic?.accuracy ?? null),
     ["Server errors", sum(recent, (point) => point.errors).toLocaleString("en"), `in 15 minutes · engines lost ${traffic.engines_lost}`],
   ];
   byId("tiles").replaceChildren(
@@ -64,6 +67,11 @@ function tiles(traffic) {
       el("div", { class: `tile${alarming ? " alarming" : ""}` }, el("dt", {}, name), el("dd", {}, el("span", { class: "value" }, number), el("span", { class: "note" }, note))),
     ),
   );
+}
+
+function estimate(accuracy) {
+  if (accuracy === null) return ["Estimated accuracy", "–", "without labels, from a whole window"];
+  return ["Estimated accuracy", percent(accuracy.value), `${percent(accuracy.low)} – ${percent(accuracy.high)}, without labels`];
 }
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -144,4 +152,6 @@ addEventListener("resize", () => {
   for (const [id, known] of Object.entries(charts)) known.setSize({ width: byId(id).clientWidth, height: 210 });
 });
 
-async function monitor() {}
+async function monitor() {
+  return setup.monitors ? get("admin/monitor") : null;
+}

@@ -14,10 +14,12 @@ import numpy as np
 from gatekeeper.errors import InputError, NotFittedError
 from gatekeeper.mlp import Mlp, MlpOptions
 from gatekeeper.signals import N_SCALARS
-from gatekeeper.types import FloatArray, IntArray, StrArray
+from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
 
 CLEAN = "clean"
 """Name of the degradation class of an image that needs no help."""
+
+_ALLOWED_SHARE = 0.05
 
 
 class NoiseTypeClassifier:
@@ -170,6 +172,34 @@ class Router:
         names = np.array(["", *(self.restorer_of[name] for name in self.types.names[1:])])
         likeliest = 1 + np.argmax(probabilities[:, 1:], axis=1)
         return np.where(probabilities[:, 0] <= self.clean_limit_, names[likeliest], "")
+
+    @property
+    def restorers(self) -> tuple[str, ...]:
+        """Names of all that are routed to, sorted."""
+        return tuple(sorted(set(self.restorer_of.values())))
+
+    def allowed(self, signals: FloatArray) -> BoolArray:
+        """Which restorers may be tried on each row, shape (N, number of ``restorers``).
+
+        Where the image may be clean, none. Otherwise the one that :meth:`route` names, and every
+        other one whose degradations have at least one in twenty of the probability of being
+        degraded.
+
+        Args:
+            signals: Shape (N, D).
+
+        Raises:
+            NotFittedError: before ``fit``.
+        """
+        named = self.route(signals)
+        degraded = self.types.probabilities(signals)[:, 1:]
+        share = degraded / np.maximum(degraded.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        suits = np.array([self.restorer_of[name] for name in self.types.names[1:]])
+        columns = [
+            (share[:, suits == name].sum(axis=1) >= _ALLOWED_SHARE) | (named == name)
+            for name in self.restorers
+        ]
+        return np.asarray(np.stack(columns, axis=1) & (named != "")[:, None])
 
     def state(self) -> dict[str, FloatArray]:
         """The fitted parameters as plain arrays."""

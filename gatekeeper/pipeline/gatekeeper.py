@@ -18,10 +18,11 @@ from gatekeeper.errors import ImageError, InputError, NotFittedError
 from gatekeeper.evidence import collect, restore_rows
 from gatekeeper.images import DecodeLimits, decode_image, fit_to, seeds_for, tensor_digests
 from gatekeeper.monitoring import AccuracyEstimate
-from gatekeeper.types import FloatArray, IntArray
+from gatekeeper.pipeline.looks import FirstLook, SecondLook
+from gatekeeper.types import FloatArray, IntArray, StrArray
 
 POLICY = "restore"
-"""Name of the whole policy: gate, restorer, second look, margin."""
+"""Name of the whole policy: gate, restorers, second looks, margin."""
 
 
 class Gatekeeper:
@@ -86,88 +87,116 @@ class Gatekeeper:
                 :attr:`image_size` are resized and cropped at the door.
 
         Raises:
-            InputError: the images are not that.
+            InputError: the images are not that, or the classifier's numbers are not finite.
         """
         self._check(images)
         if len(images) == 0:
             return []
-        images = fit_to(images, self.image_size)
-        seeds = seeds_for(self.fitted.seed, tensor_digests(images), "serve")
-        views = self.fitted.views
-        first = collect(
-            self.fitted.classifier, images, seeds, views=views, second_opinion=self.fitted.second
-        )
-        raw = self.fitted.raw_reliability(first)
-        restored = np.full(len(images), np.nan)
-        restorer = np.full(len(images), "", dtype="<U32")
-        labels = first.labels.copy()
-        doubted = np.flatnonzero(raw < self.fitted.gate.accept_raw_at)
-        if len(doubted):
-            restorer[doubted] = self.fitted.route(first.take(doubted))
-        rows = np.flatnonzero(restorer != "")
+        first = self.first_look(fit_to(images, self.image_size))
+        _require_finite(first.failed, "images as received")
+        found, rows = first.untried(), np.flatnonzero(first.plans[:, 0] != "")
         if len(rows):
-            better = restore_rows(self.fitted.restorers, images[rows], restorer[rows], seeds[rows])
-            second = collect(
-                self.fitted.classifier,
-                better,
-                seeds[rows],
-                restorer[rows],
-                views=views,
-                second_opinion=self.fitted.second,
-            )
-            second = second.after(first.take(rows))
-            restored[rows] = self.fitted.restored_reliability(second, raw[rows])
-            labels[rows] = second.labels
-        symptoms = self.fitted.symptoms(first)
-        return self._decisions(first.labels, labels, raw, restored, restorer.tolist(), symptoms)
+            part = self.second_look(first.take(rows))
+            _require_finite(rows[part.failed], "restored images")
+            found.spread(rows, part)
+        return self.conclude(first, found)
 
-    def _decisions(
-        self,
-        raw_labels: IntArray,
-        restored_labels: IntArray,
-        raw: FloatArray,
-        restored: FloatArray,
-        restorer: Sequence[str],
-        symptoms: Sequence[tuple[str, ...]],
-    ) -> list[Decision]:
-        replay = self.fitted.gate.replay(raw, restored)
+    def first_look(self, images: Tensor, *, digests: StrArray | None = None) -> FirstLook:
+        """Look at a batch, and plan what to try where the answer is doubted.
+
+        Args:
+            images: Shape (B, 3, H, W) with H and W of :attr:`image_size`, otherwise as for
+                :meth:`decide`.
+            digests: Of the images, shape (B,), where they are known; found here otherwise.
+        """
+        fitted = self.fitted
+        known = tensor_digests(images) if digests is None else digests
+        seeds = seeds_for(fitted.seed, known, "serve")
+        look = collect(
+            fitted.classifier, images, seeds, views=fitted.views, second_opinion=fitted.second
+        )
+        finite = np.isfinite(look.logits).all(axis=1)
+        kept = np.flatnonzero(finite)
+        look = look.take(kept)
+        n_attempts = 1 if fitted.arbiter is None else fitted.arbiter.budget.max_attempts
+        plans = np.full((len(kept), n_attempts), "", dtype="<U32")
+        raw: FloatArray = np.zeros(0)
+        symptoms: list[tuple[str, ...]] = []
+        if len(kept):
+            raw, symptoms = fitted.raw_reliability(look), fitted.symptoms(look)
+            doubted = np.flatnonzero(raw < fitted.gate.accept_raw_at)
+            if len(doubted):
+                plans[doubted] = fitted.plan(look.take(doubted))
+        return FirstLook(
+            images=images if finite.all() else images[kept],
+            look=look,
+            raw=raw,
+            plans=plans,
+            symptoms=tuple(symptoms),
+            failed=np.flatnonzero(~finite),
+        )
+
+    def second_look(self, first: FirstLook) -> SecondLook:
+        """Try the planned restorers on each image in turn, until an answer is good enough.
+
+        Args:
+            first: Looks at images for which at least one restorer is planned.
+        """
+        fitted, found = self.fitted, first.untried()
+        images = first.images.clone()
+        waiting = np.arange(len(first))
+        for column in range(first.plans.shape[1]):
+            waiting = waiting[first.plans[waiting, column] != ""]
+            if not len(waiting):
+                break
+            names, seeds = first.plans[waiting, column], first.look.seeds[waiting]
+            better = restore_rows(fitted.restorers, first.images[waiting], names, seeds)
+            look = collect(
+                fitted.classifier,
+                better,
+                seeds,
+                names,
+                views=fitted.views,
+                second_opinion=fitted.second,
+            )
+            finite = np.isfinite(look.logits).all(axis=1)
+            found.failed = np.union1d(found.failed, waiting[~finite])
+            rows, kept = waiting[finite], np.flatnonzero(finite)
+            if not len(rows):
+                break
+            look = look.take(kept).after(first.look.take(rows))
+            reliability = fitted.restored_reliability(look, first.raw[rows])
+            found.note(rows, column, look, reliability)
+            newest = found.column[rows] == column
+            images[rows[newest]] = better[kept[newest]]
+            waiting = rows[~fitted.gate.met(first.raw[rows], reliability)]
+        found.images = images
+        return found
+
+    def conclude(self, first: FirstLook, second: SecondLook) -> list[Decision]:
+        """The decisions about looks, with what was tried on each image."""
+        gate, restored, answers = self.fitted.gate, second.counted, second.answers
+        replay = gate.replay(first.raw, restored)
         final = self.fitted.final_reliability(
             replay.kept_reliability, replay.keep_restored.astype(np.float64)
         )
         decisions = []
-        for row in range(len(raw)):
-            second = None if np.isnan(restored[row]) else float(restored[row])
-            outcome = self.fitted.gate.decide(float(raw[row]), second)
-            kept = restored_labels[row] if outcome.keep_restored else raw_labels[row]
-            attempts = [
-                Attempt(
-                    restorer=None,
-                    label=int(raw_labels[row]),
-                    reliability=float(raw[row]),
-                    action=outcome.action if second is None else Action.RESTORE,
-                )
-            ]
-            if second is not None:
-                attempts.append(
-                    Attempt(
-                        restorer=restorer[row],
-                        label=int(restored_labels[row]),
-                        reliability=second,
-                        action=outcome.action,
-                    )
-                )
+        for row in range(len(first)):
+            best = None if np.isnan(restored[row]) else float(restored[row])
+            outcome = gate.decide(float(first.raw[row]), best)
+            label = answers[row] if outcome.keep_restored else first.look.labels[row]
             decisions.append(
                 Decision(
                     action=outcome.action,
                     reason=outcome.reason,
-                    label=int(kept) if outcome.action is Action.ACCEPT else None,
+                    label=int(label) if outcome.action is Action.ACCEPT else None,
                     reliability=float(final[row]),
-                    attempts=tuple(attempts),
+                    attempts=_attempts(first, second, row, outcome.action),
                     policy=POLICY,
                     certified=bool(self.certificate["certified"]),
                     model_id=self.model_id,
                     calibration_id=self.calibration_id,
-                    symptoms=symptoms[row],
+                    symptoms=first.symptoms[row],
                 )
             )
         return decisions
@@ -246,3 +275,30 @@ class Gatekeeper:
             raise InputError(
                 "expected values in [0, 1] (NaN is none), got others: divide 8-bit values by 255"
             )
+
+
+def _attempts(first: FirstLook, second: SecondLook, row: int, end: Action) -> tuple[Attempt, ...]:
+    """The raw attempt and the restored ones at one image, in order; the last has the action."""
+    tried = np.flatnonzero(~np.isnan(second.reliability[row])).tolist()
+    looks: list[tuple[str | None, Any, Any]] = [(None, first.look.labels[row], first.raw[row])]
+    looks += [
+        (str(first.plans[row, at]), second.labels[row, at], second.reliability[row, at])
+        for at in tried
+    ]
+    return tuple(
+        Attempt(
+            restorer=restorer,
+            label=int(label),
+            reliability=float(reliability),
+            action=end if number == len(tried) else Action.RESTORE,
+        )
+        for number, (restorer, label, reliability) in enumerate(looks)
+    )
+
+
+def _require_finite(failed: IntArray, what: str) -> None:
+    if len(failed):
+        raise InputError(
+            f"expected finite numbers from the classifier on {what}, got others for image "
+            f"{int(failed[0])} of the batch: inspect it and the classifier"
+        )
