@@ -109,3 +109,37 @@ def test_gates_that_cannot_be_meant_are_refused(change, message):
     options = {"accept_raw_at": 0.5, "accept_restored_at": 0.5, "switch_margin": 0.1}
     with pytest.raises(InputError, match=message):
         Gate(**{**options, **change})
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "column"),
+    [
+        ([NAN, NAN], -1),
+        ([0.6, NAN], 0),  # not good enough, and the only one
+        ([0.6, 0.7], 1),  # neither is good enough: the more reliable one
+        ([0.7, 0.6], 0),
+        ([0.7, 0.7], 0),  # alike: the earlier one
+        ([0.8, 0.95], 0),  # the first is good enough, the second is never made
+        ([0.6, 0.9], 1),
+    ],
+)
+def test_which_of_several_attempts_counts(attempts: list[float], column: int) -> None:
+    gate = Gate(accept_raw_at=0.9, accept_restored_at=0.8, switch_margin=0.1)
+    assert gate.resting(np.array([0.3]), np.array([attempts])).tolist() == [column]
+
+
+def test_an_attempt_within_the_margin_does_not_end_them() -> None:
+    gate = Gate(accept_raw_at=0.9, accept_restored_at=0.8, switch_margin=0.1)
+    raw, attempts = np.array([0.75]), np.array([[0.84, 0.86]])
+    assert gate.met(raw[:, None], attempts).tolist() == [[False, True]]
+    assert gate.resting(raw, attempts).tolist() == [1]
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 1), (2, 0)])
+def test_attempts_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    gate = Gate(accept_raw_at=0.9, accept_restored_at=0.8, switch_margin=0.1)
+    with pytest.raises(InputError, match=r"expected attempts of shape \(2, A\)"):
+        gate.resting(np.zeros(2), np.zeros(shape))
