@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from gatekeeper.service.console.history import Traffic
-from gatekeeper.service.console.routes import CONSOLE, ConsoleParts, make_console_router
+from gatekeeper.service.console.routes import (
+    CONSOLE,
+    CONSOLE_POSTS,
+    ConsoleParts,
+    make_console_router,
+)
 from gatekeeper.service.console.trial import Bench
 
-__all__ = ["CONSOLE", "Bench", "ConsoleParts", "Traffic", "make_console_router"]
+__all__ = ["CONSOLE", "CONSOLE_POSTS", "Bench", "ConsoleParts", "Traffic", "make_console_router"]

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from prometheus_client.parser import text_string_to_metric_families
 
 from gatekeeper.service.console.bodies import PointBody
+from gatekeeper.service.surfaces import PROBES
 
 Counters: TypeAlias = dict[str, float]
 
@@ -105,7 +106,8 @@ def _short(name: str, labels: dict[str, str]) -> str | None:
     if name == _SHED:
         return "shed"
     if name == _REQUESTS:
-        return "errors" if labels["code"].startswith(_SERVER_ERROR) else None
+        failed = labels["code"].startswith(_SERVER_ERROR) and labels["route"] not in PROBES
+        return "errors" if failed else None
     if name in {f"{_RELIABILITY}_sum", f"{_RELIABILITY}_count"}:
         return name
     if name in {f"{_SECONDS}_sum", f"{_SECONDS}_count"}:

@@ -32,12 +32,14 @@ from gatekeeper.service.console.pages import (
 from gatekeeper.service.console.pictures import data_uri
 from gatekeeper.service.console.reports import reports_of
 from gatekeeper.service.console.requests import answers_to, read_body
-from gatekeeper.service.console.review_routes import make_review_router
+from gatekeeper.service.console.review_routes import REVIEW_API, make_review_router
 from gatekeeper.service.console.trial import Bench
 from gatekeeper.service.host import Host
 
 CONSOLE = "/console"
 API = f"{CONSOLE}/api"
+CONSOLE_POSTS = (f"{API}/try", f"{API}/sweep", f"{REVIEW_API}/label", f"{REVIEW_API}/skip")
+"""Bodies of these must be declared as JSON, which no page of another origin can send unasked."""
 MONITOR = "/admin/monitor"
 
 

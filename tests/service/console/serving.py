@@ -35,7 +35,7 @@ def serving(load: Callable[[], Any], **settings: Any) -> Iterator[tuple[str, Any
 def a_page(browser: Any, base: str, **options: Any) -> Iterator[tuple[Any, list[str]]]:
     """A page, and everything that should not have happened on it."""
     context = browser.new_context(**options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)  # a busy machine is no failure
     page = context.new_page()
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))

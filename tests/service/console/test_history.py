@@ -21,6 +21,7 @@ gatekeeper_shed_total{why="late"} 1.0
 gatekeeper_requests_total{route="/v1/decide",code="200"} 9.0
 gatekeeper_requests_total{route="/v1/decide",code="500"} 1.0
 gatekeeper_requests_total{route="/v1/decide",code="503"} 2.0
+gatekeeper_requests_total{route="/readyz",code="503"} 40.0
 # TYPE gatekeeper_reliability histogram
 gatekeeper_reliability_bucket{le="0.5"} 3.0
 gatekeeper_reliability_bucket{le="+Inf"} 10.0

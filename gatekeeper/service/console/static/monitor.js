@@ -32,7 +32,7 @@ function verdict({ certificate, degraded, risk, traffic }) {
 function labels({ risk, sampling_share: share }) {
   if (risk === null) return row("Labels", "no ledger is kept, so labels cannot count");
   const drawn = share === null ? "" : ` Of accepted answers ${shortPercent(share)} are drawn for it.`;
-  const bar = scale(Math.log(1 + risk.e_value) / Math.log(1 + risk.threshold), risk.withdrawn, `Evidence against it ${risk.e_value.toPrecision(3)} of ${risk.threshold.toPrecision(3)}`);
+  const bar = scale(Math.max(0, Math.log(Math.max(risk.e_value, 1)) / Math.log(risk.threshold)), risk.withdrawn, `Evidence against it ${risk.e_value.toPrecision(3)} of ${risk.threshold.toPrecision(3)}`);
   return row("Labels", `${risk.n_wrong} wrong of ${risk.n_labels} that count, ${risk.n_others} others.${drawn}`, bar, `evidence against it ${risk.e_value.toPrecision(3)}, withdrawn at ${risk.threshold.toPrecision(3)}`);
 }
 

@@ -10,6 +10,7 @@ let state = null;
 let current = null; // {decision_id, taken}
 let shownUri = null;
 let busy = false;
+let count = 0;
 let done = [];
 
 async function load() {
@@ -58,6 +59,7 @@ async function show(item) {
     const answer = await ask(`console/api/review/picture?decision_id=${encodeURIComponent(item.decision_id)}`);
     shownUri = URL.createObjectURL(await answer.blob());
     byId("frame").replaceChildren(picture(shownUri, "The image to label", 336));
+    byId("frame").dataset.shown = String((count += 1));
     byId("about").textContent = `Received ${ago(item.taken)}.`;
     classes();
   } catch (error) {
@@ -138,6 +140,7 @@ async function undo() {
 
 function list() {
   byId("undo").disabled = done.length === 0;
+  byId("none").hidden = done.length > 0;
   byId("done").replaceChildren(
     ...done.map((each) => {
       const said = each.answered_class === null ? "no answer" : each.right ? "the same" : each.answered_class;

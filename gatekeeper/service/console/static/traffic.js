@@ -60,6 +60,7 @@ function tiles(traffic, told) {
     ["Waiting", String(waits), Object.entries(traffic.waiting).map(([stage, n]) => `${stage} ${n}`).join(" · ")],
     ["Load gear", traffic.gear.replace("_", " "), `restores ${shortPercent(traffic.restored_share)} of the doubtful`, traffic.restored_share < 1],
     estimate(told?.traffic?.accuracy ?? null),
+    timed(minute),
     ["Server errors", sum(recent, (point) => point.errors).toLocaleString("en"), `in 15 minutes · engines lost ${traffic.engines_lost}`],
   ];
   byId("tiles").replaceChildren(
@@ -67,6 +68,14 @@ function tiles(traffic, told) {
       el("div", { class: `tile${alarming ? " alarming" : ""}` }, el("dt", {}, name), el("dd", {}, el("span", { class: "value" }, number), el("span", { class: "note" }, note))),
     ),
   );
+}
+
+function timed(points) {
+  const known = points.filter((point) => point.mean_ms !== null);
+  const weight = (point) => point.accepted + point.abstained;
+  const n = sum(known, weight);
+  if (n === 0) return ["Time to decide", "–", "mean of the last minute"];
+  return ["Time to decide", milliseconds(sum(known, (point) => point.mean_ms * weight(point)) / n), "mean of the last minute"];
 }
 
 function estimate(accuracy) {
@@ -115,10 +124,10 @@ function options(place, series, format, range) {
     width: place.clientWidth,
     height: 210,
     cursor: { y: false },
-    legend: { live: true },
+    legend: { live: false },
     scales: { y: { range: range ?? ((_, low, high) => [0, Math.max(1, high * 1.1)]) } },
     axes: [
-      { ...axis, values: (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" })), space: 90 },
+      { ...axis, size: 34, values: (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" })), space: 90 },
       { ...axis, size: 58, values: (_, splits) => splits.map((value) => (range ? shortPercent(value) : value.toLocaleString("en"))) },
     ],
     series: [
