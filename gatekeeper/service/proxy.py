@@ -62,6 +62,7 @@ class ProxyOptions(BaseModel):
         send: As in :class:`gatekeeper.classifiers.RemoteClassifier`. Files go as they came unless
             the image was restored; pixels and tensors have the gate's image size.
         input_name: V2: name of the input.
+        binary: V2: whether the upstream speaks the binary tensor extension.
         request_field: HTTP, ``json``: key of the list of base64 files.
         size: For ``tensor``, with mean and std.
         mean: Likewise.
@@ -83,6 +84,7 @@ class ProxyOptions(BaseModel):
     protocol: ProtocolName = "v2"
     send: Send = "png"
     input_name: str = "image"
+    binary: bool = True
     request_field: str = "images"
     size: int | list[int] | None = None
     mean: list[float] | None = None
@@ -261,7 +263,7 @@ class Proxy:
                 if send == "png"
                 else self._tensors.tensor(chosen.image[None])
             )
-            return infer_call([tensor], binary_output=False)
+            return infer_call([tensor], binary=self._options.binary, binary_output=False)
         file = _file(chosen)
         if send == "png":
             kinds = (name for start, name in _TYPES if file.startswith(start))

@@ -119,7 +119,11 @@ def test_plain_http(
 
 @pytest.mark.parametrize(
     ("send", "datatype", "more"),
-    [("pixels", "UINT8", {}), ("tensor", "FP32", {"size": 8, "mean": [0.0] * 3, "std": [1.0] * 3})],
+    [
+        ("pixels", "UINT8", {}),
+        ("png", "BYTES", {"binary": False}),
+        ("tensor", "FP32", {"size": 8, "mean": [0.0] * 3, "std": [1.0] * 3}),
+    ],
 )
 def test_tensors(
     proxy: Callable[..., TestClient],
