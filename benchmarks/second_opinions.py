@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import json
 import subprocess
 import sys
@@ -26,10 +27,11 @@ from torch import Tensor
 from benchmarks.harness import versions
 from benchmarks.kept import ROOT, Store, code_digest
 from benchmarks.study import Study, open_study
+from gatekeeper import training
 from gatekeeper.bundle import ClassifierSpec
 from gatekeeper.cli.progress import Bars
 from gatekeeper.corruptions import corruption
-from gatekeeper.evidence import Plan, degrade
+from gatekeeper.evidence import Plan, degrade, draw_wide_plan
 from gatekeeper.mlp import log_softmax
 from gatekeeper.paths import cache_dir
 from gatekeeper.progress import Progress, Silent
@@ -53,6 +55,7 @@ _SEED = 0
 _BLOCK = 8192
 _BATCH = 512
 _PACKAGES = ("numpy", "torch", "timm")
+_CODE = (training.second_opinion, training.classifier, draw_wide_plan, degrade)
 
 
 class SecondOpinions:
@@ -102,7 +105,7 @@ class SecondOpinions:
             "train": self.study.splits.digest_of("train", self.study.data.digests),
             "image_size": list(self.study.data.image_size),
             "corruptions": {n: corruption(n).table_for(*self.study.data.image_size) for n in names},
-            "code": code_digest("gatekeeper.training.second_opinion"),
+            "code": [code_digest("gatekeeper.corruptions"), *map(inspect.getsource, _CODE)],
             "versions": {package: known[package] for package in _PACKAGES},
         }
 
