@@ -26,8 +26,9 @@ class WithRequestId(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep every record."""
-        record.request_id = REQUEST_ID.get()
-        record.of_request = f" [{record.request_id}]" if record.request_id else ""
+        request_id = REQUEST_ID.get()
+        record.request_id = request_id
+        record.of_request = f" [{request_id}]" if request_id else ""
         return True
 
 
