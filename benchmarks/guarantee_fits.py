@@ -28,12 +28,13 @@ import torch
 
 from benchmarks.guarantee_arrays import AnyArray, decoded, packed, unpacked
 from benchmarks.guarantee_held_out import held_out_windows, unseen
+from benchmarks.guarantee_second import second_opinion_from
 from benchmarks.guarantee_watch import shuffled, window_p_values
 from benchmarks.harness import versions
 from benchmarks.held_out import parse_seeds
 from benchmarks.kept import ROOT, Store, code_digest
 from benchmarks.study import STUDIED, VIEWS, Study
-from gatekeeper.bundle import ClassifierSpec
+from gatekeeper.bundle import ClassifierSpec, SecondOpinion
 from gatekeeper.cli.demo import demo_recipe
 from gatekeeper.cli.progress import Bars
 from gatekeeper.corruptions import SEVERITIES
@@ -190,6 +191,13 @@ class Gates:
         state = {name: torch.from_numpy(array) for name, array in kept.items()}
         return AutoencoderRestorer.from_state(state, asdict(AutoencoderConfig()))
 
+    @cached_property
+    def second_opinion(self) -> SecondOpinion | None:
+        """Of seed 0, whatever the seed of the fit; None where the recipe asks for none."""
+        return second_opinion_from(
+            self.store.folder, self.recipe, self.data, self.splits, self._basis, self.progress
+        )
+
     def fit(self, seed: int) -> GateFit:
         """The gate of a seed, from the disk or fitted and kept."""
         recipe = self.recipe.model_copy(update={"seed": seed})
@@ -246,6 +254,7 @@ class Gates:
 
     def _fitted(self, recipe: Recipe) -> dict[str, AnyArray]:
         spec, classifier = self.classifier
+        second = self.second_opinion
         builder = TableBuilder(
             self.data,
             classifier,
@@ -253,9 +262,17 @@ class Gates:
             cache=cache_dir() / "cells",
             progress=self.progress,
             views=recipe.predictor.views,
+            second_opinion=None if second is None else second.classifier,
         )
         fitter = Fitter(
-            self.data, self.splits, spec, classifier, self.restorers, recipe, builder=builder
+            self.data,
+            self.splits,
+            spec,
+            classifier,
+            self.restorers,
+            recipe,
+            builder=builder,
+            second_opinion=second,
         )
         result = fitter.run()
         plan = draw_plan(

@@ -13,9 +13,10 @@ from benchmarks.study import VIEWS, Study
 from gatekeeper.bundle import FittedGate
 from gatekeeper.corruptions import corruption
 from gatekeeper.errors import InputError
-from gatekeeper.evidence import CELL_ROWS, Plan, TableBuilder
+from gatekeeper.evidence import CELL_ROWS, Plan, TableBuilder, degrade
+from gatekeeper.mlp import log_softmax
 from gatekeeper.progress import Progress
-from gatekeeper.protocols import Evidence
+from gatekeeper.protocols import Classifier, Evidence
 from gatekeeper.recipe import Recipe
 from gatekeeper.signals import N_SCALARS
 from gatekeeper.types import IntArray
@@ -51,8 +52,10 @@ def held_out_windows(
     signals, reliability = [], []
     for rows in _chunks(plan):
         if wanted[rows].any():
-            looks = builder.raw(plan.take(rows)).evidence.take(np.flatnonzero(wanted[rows]))
+            chosen = np.flatnonzero(wanted[rows])
+            looks = builder.raw(plan.take(rows)).evidence.take(chosen)
             looks = with_views(looks, fitted.views)
+            looks = with_second_opinion(looks, study, plan.take(rows).take(chosen), fitted.second)
             signals.append(looks.signals[:, :N_SCALARS])
             reliability.append(fitted.raw_reliability(looks))
     n_images = len(study.splits.test)
@@ -83,6 +86,20 @@ def unseen(recipe: Recipe, names: Sequence[str]) -> tuple[str, ...]:
     """The corruptions none of whose families the recipe was fitted on."""
     seen = {family for name in recipe.conditions.seen for family in corruption(name).families}
     return tuple(name for name in names if seen.isdisjoint(corruption(name).families))
+
+
+def with_second_opinion(
+    looks: Evidence, study: Study, plan: Plan, second: Classifier | None
+) -> Evidence:
+    """Looks with what a gate's second opinion says of the same images as the last probes.
+
+    The study asks none: each gate has its own.
+    """
+    if second is None:
+        return looks
+    images = degrade(study.data.batch(plan.positions), plan)
+    said = log_softmax(second.look(images).logits).astype(np.float32)
+    return replace(looks, probes=np.concatenate([looks.probes, said], axis=1))
 
 
 def with_views(looks: Evidence, views: Sequence[str]) -> Evidence:

@@ -9,11 +9,17 @@ import pytest
 
 from benchmarks import guarantee_held_out
 from benchmarks.guarantee_arrays import decoded
-from benchmarks.guarantee_held_out import held_out_windows, unseen, with_views
+from benchmarks.guarantee_held_out import (
+    held_out_windows,
+    unseen,
+    with_second_opinion,
+    with_views,
+)
 from benchmarks.guarantee_watch import shuffled, window_p_values
 from benchmarks.study import Study
 from gatekeeper.errors import InputError
 from gatekeeper.evidence import TableBuilder
+from gatekeeper.mlp import log_softmax
 from gatekeeper.monitoring import WINDOW
 from gatekeeper.progress import Silent
 from gatekeeper.signals import N_SCALARS
@@ -75,3 +81,14 @@ def test_a_view_that_the_study_has_not_asked_for_is_refused() -> None:
     )
     with pytest.raises(InputError, match="upside_down"):
         with_views(looks.evidence, ("flip", "upside_down"))
+
+
+def test_a_gates_second_opinion_is_asked_about_the_same_images(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    plan = made.plan("test").take(np.arange(150, 156))
+    looks = TableBuilder(digits(), classifier(), {}).raw(plan).evidence
+    assert with_second_opinion(looks, made, plan, None) is looks
+    # The classifier stands in for a second opinion: its probes are then its own log-probabilities.
+    heard = with_second_opinion(looks, made, plan, classifier())
+    assert heard.probes == pytest.approx(log_softmax(looks.logits), abs=1e-4)
+    assert np.array_equal(heard.logits, looks.logits)
