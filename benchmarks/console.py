@@ -12,6 +12,7 @@ page; ``page_kb`` is everything that a first visit loads, answers included. Abou
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -284,16 +286,18 @@ def take_screenshots(browser: Any, base: str, folder: Path) -> None:  # noqa: AN
 
 
 def _some_traffic(base: str, seconds: float = 40.0) -> None:
-    """Decisions at a rate that rises and falls."""
+    """Decisions on the bundle's own samples, at a rate that rises and falls."""
+    with urllib.request.urlopen(f"{base}/console/api/setup", timeout=30) as answer:  # noqa: S310
+        samples = [b64decode(uri.partition(",")[2]) for uri in json.load(answer)["samples"]]
     until, at = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         request = urllib.request.Request(  # noqa: S310  # ours
-            f"{base}/v1/decide", image_file(at), {"Content-Type": "image/png"}
+            f"{base}/v1/decide", samples[at % len(samples)], {"Content-Type": "image/png"}
         )
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # ours
             answer.read()
         at += 1
-        time.sleep(0.05 + 0.2 * abs(np.sin(at / 40)))
+        time.sleep(0.02 + 0.15 * abs(np.sin(at / 40)))
 
 
 if __name__ == "__main__":
