@@ -27,6 +27,8 @@ def test_the_quick_benchmark_writes_its_figures(tmp_path: Path, capsys) -> None:
     assert (kill["kept"], kill["begun_before_the_kill"]) == (3, 4)
     assert kill["kept"] + kill["made_after_it"] == kill["cells"]
     assert kill["answers"] == kill["cells"] * evaluation_victim.N_IMAGES
+    looks = [row["looks"] for row in body["table"] if "looks" in row]
+    assert looks == [60 * 11, 60 * 11]
     metrics = {row["metric"] for row in body["table"] if "metric" in row}
     assert metrics == {"accuracy", "failure_auroc", "brier", "ece"}
     assert "cells_lost_on_kill" in capsys.readouterr().out
