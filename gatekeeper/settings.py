@@ -31,6 +31,10 @@ _LIMITS = (
     "max_restoring",
     "max_images",
     "audit_days",
+    "registry_poll_s",
+    "probation_s",
+    "report_s",
+    "feedback_share",
     "review_days",
 )
 _FAILURE_POLICIES = ("reject", "pass_flagged", "abstain")
@@ -74,6 +78,13 @@ class Settings:
         review_images: Images that may be kept for people to label, below the product's home: what
             the gate abstains on, and the drawn share of accepted answers; 0 keeps none.
         review_days: Days that they are kept, at least 1.
+        registry_poll_s: Seconds between two looks at the alias that is served, above 0.
+        probation_s: Seconds for which a new version may still be undone, above 0.
+        report_s: Seconds of traffic that become one set of metrics in mlflow, above 0.
+        feedback_share: Probability with which an accepted answer is drawn for labelling, in
+            (0, 1].
+        ledger_decisions: Decisions that are kept for labels, below the product's home; 0 keeps
+            none, so that feedback is not taken.
         shutdown_timeout_s: Time that running requests have to end on shutdown, at least 1.
         log_level: One of critical, error, warning, info, debug.
         log_format: ``text`` or ``json``, one object per line; both carry request ids.
@@ -113,6 +124,11 @@ class Settings:
     audit_days: int = 30
     review_images: int = 0
     review_days: int = 30
+    registry_poll_s: float = 10.0
+    probation_s: float = 60.0
+    report_s: float = 60.0
+    feedback_share: float = 0.01
+    ledger_decisions: int = 100_000
     shutdown_timeout_s: int = 20
     log_level: str = "info"
     log_format: str = "text"
@@ -140,7 +156,15 @@ class Settings:
             raise InputError(
                 f"review_images must be at least 0, got {self.review_images}: 0 keeps none"
             )
+        self._check_feedback()
         self._check_words()
+
+    def _check_feedback(self) -> None:
+        if self.feedback_share > 1 or self.ledger_decisions < 0:
+            raise InputError(
+                "feedback_share must be at most 1 and ledger_decisions at least 0, got "
+                f"{self.feedback_share} and {self.ledger_decisions}"
+            )
 
     def _check_words(self) -> None:
         for name in ("on_decide_error", "on_restore_error"):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gatekeeper.cli.bundles import resolve_bundle
 from gatekeeper.cli.options import add_bundle, add_command
 
+if TYPE_CHECKING:
+    from gatekeeper.service import Follow, Load
+
 _EXAMPLE = """  gatekeeper serve runs/demo/bundle --port 8080
+  gatekeeper serve models:/gate-demo@champion
   curl --data-binary @photo.png -H 'Content-Type: image/png' http://127.0.0.1:8080/v1/decide"""
 
 
@@ -30,7 +35,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command until it is told to stop."""
-    from gatekeeper.pipeline import Gatekeeper
     from gatekeeper.service import serve
     from gatekeeper.settings import Settings
 
@@ -44,5 +48,24 @@ def run(arguments: argparse.Namespace) -> int:
         "upstream_file": arguments.upstream,
     }
     settings = replace(settings, **{k: v for k, v in given.items() if v is not None})
-    path = resolve_bundle(arguments.bundle)
-    return serve(lambda: Gatekeeper.load(path), settings)
+    return serve(_what(arguments.bundle), settings)
+
+
+def _what(bundle: str) -> Load | Follow:
+    """What is served: a directory as it is, or whatever an alias of the registry means."""
+    from gatekeeper.pipeline import Gatekeeper
+
+    if not bundle.startswith("models:/"):
+        path = resolve_bundle(bundle)
+        return lambda: Gatekeeper.load(path)
+    from gatekeeper.golden import check_golden
+    from gatekeeper.service import Follow
+    from gatekeeper.tracking import Registry, ServedAlias, ServingRun, TrackingStore
+
+    store = TrackingStore.from_environment()
+    return Follow(
+        source=ServedAlias(Registry(store), bundle),
+        load=Gatekeeper.load,
+        check=check_golden,
+        sink=ServingRun(store),
+    )

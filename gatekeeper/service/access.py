@@ -19,8 +19,9 @@ from gatekeeper.errors import InputError
 from gatekeeper.service.body_limit import local_path
 from gatekeeper.service.errors import ForbiddenError, RateLimitError, UnauthorisedError
 
-SCOPES = ("infer", "metrics")
-"""What a key can be good for: asking for decisions, and reading metrics."""
+SCOPES = ("infer", "metrics", "feedback", "admin")
+"""What a key can be good for: asking for decisions, reading metrics and what operators see, saying
+what an image truly showed, and moving versions."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -132,9 +133,12 @@ class TokenBucket:
 class Access:
     """A pure ASGI guard: a POST needs the scope ``infer``, ``/metrics`` needs ``metrics``.
 
-    Everything else is open: whether the service lives, is ready and what it is. The secret comes
-    in ``Authorization: Bearer …`` or ``X-API-Key``; one in a URL is never read, because URLs end
-    in logs.
+    Below ``/admin`` a GET needs ``metrics`` and a POST ``admin``. ``/v1/feedback`` and what the
+    page for labelling asks need ``feedback``, because labels can withdraw a certificate and the
+    images are other people's; what else the console reads needs ``metrics``. Everything else is
+    open: whether the service lives, is ready and what it is. The secret comes in
+    ``Authorization: Bearer …`` or ``X-API-Key``; one in a URL is never read, because URLs end in
+    logs.
 
     Args:
         app: What is guarded.
@@ -208,6 +212,13 @@ def _secret(headers: Headers) -> str | None:
 
 
 def _needed(scope: Scope) -> str | None:
-    if local_path(scope) == "/metrics":
+    path, posts = local_path(scope), scope["method"] == "POST"
+    if path.startswith("/admin/"):
+        return "admin" if posts else "metrics"
+    if path == "/metrics":
         return "metrics"
-    return "infer" if scope["method"] == "POST" else None
+    if path == "/v1/feedback" or path.startswith("/console/api/review"):
+        return "feedback"
+    if path.startswith("/console/api/") and not posts:
+        return "metrics"
+    return "infer" if posts else None

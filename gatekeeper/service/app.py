@@ -16,10 +16,13 @@ from starlette.responses import Response
 from gatekeeper import __version__
 from gatekeeper.errors import InputError
 from gatekeeper.service.access import Access, Key, read_keys
+from gatekeeper.service.admin import ADMIN_ROUTES, PROMOTE, ROLL_BACK, AdminParts, make_admin_router
 from gatekeeper.service.audit import AuditLog
 from gatekeeper.service.body_limit import BodyLimit, local_path
+from gatekeeper.service.capture import make_capture
 from gatekeeper.service.console import (
     CONSOLE,
+    CONSOLE_POSTS,
     Bench,
     ConsoleParts,
     Traffic,
@@ -27,6 +30,7 @@ from gatekeeper.service.console import (
 )
 from gatekeeper.service.envelope import Envelope, request_id_of
 from gatekeeper.service.errors import error_response
+from gatekeeper.service.feedback import FEEDBACK, make_feedback_router
 from gatekeeper.service.host import Host, Load
 from gatekeeper.service.logs import AccessLog
 from gatekeeper.service.metrics import ServiceMetrics
@@ -34,8 +38,10 @@ from gatekeeper.service.proxy import Proxy, read_proxy
 from gatekeeper.service.routes import DECIDE, DECIDE_BATCH, MEDIA_TYPES, make_router
 from gatekeeper.service.surfaces import OPERATION, PROBES, Surfaces
 from gatekeeper.service.tracing import Tracing, make_traces
+from gatekeeper.service.trust import Upkeep, make_trust
 from gatekeeper.service.v2 import ROUTES as V2_ROUTES
 from gatekeeper.service.v2 import make_v2_router
+from gatekeeper.service.versions import Follow
 from gatekeeper.settings import Settings
 
 _ROUTES = (
@@ -47,12 +53,16 @@ _ROUTES = (
     "/docs",
     "/openapi.json",
     CONSOLE,
+    FEEDBACK,
+    *ADMIN_ROUTES,
     *V2_ROUTES,
 )
 
+_JSON_ONLY = (DECIDE_BATCH, FEEDBACK, PROMOTE, ROLL_BACK, *CONSOLE_POSTS)
+
 
 def create_app(
-    settings: Settings, load: Load, *, on_load_failure: Callable[[], None] | None = None
+    settings: Settings, load: Load | Follow, *, on_load_failure: Callable[[], None] | None = None
 ) -> FastAPI:
     """The service as an ASGI app; it begins to load when it is started.
 
@@ -64,11 +74,12 @@ def create_app(
     Args:
         settings: Limits.
         load: Returns a verified gatekeeper; called once, in a thread, while ``/healthz`` answers.
+            Or an alias of the registry to follow.
         on_load_failure: Called, in that thread, if ``load`` or the canary image fails.
 
     Raises:
-        InputError: the file of keys or of the upstream, the folder of the audit log or the table
-            of gears cannot be used.
+        InputError: the file of keys or of the upstream, the folder of the audit log or of the
+            review queue, or the table of gears cannot be used.
     """
     model = f"/v2/models/{settings.model_name}"
     whole = f"{model}/versions/{settings.model_version}"
@@ -76,20 +87,37 @@ def create_app(
     metrics = ServiceMetrics((*_ROUTES, model, whole, *infer))
     audit = _audit_log(settings, metrics)
     traces = make_traces(settings.traces_endpoint)
-    host = Host(load, settings, metrics, audit, proxy=_proxy(settings, metrics), traces=traces)
+    capture = make_capture(settings, metrics.review_dropped)
+    trust = make_trust(settings, metrics.registry, load if isinstance(load, Follow) else None)
+    host = Host(
+        None if isinstance(load, Follow) else load,
+        settings,
+        metrics,
+        audit,
+        proxy=_proxy(settings, metrics),
+        traces=traces,
+        capture=capture,
+        book=trust.book,
+        watcher=trust.watcher,
+    )
+    upkeep = Upkeep(trust, host, settings)
     traffic = Traffic(metrics.exposition)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         host.start(on_load_failure)
+        upkeep.start()
         following = asyncio.create_task(traffic.follow())
         yield
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
         await run_in_threadpool(host.close)
+        await run_in_threadpool(upkeep.close)
         if audit is not None:
             await run_in_threadpool(audit.close)
+        if capture is not None:
+            await run_in_threadpool(capture.close)
 
     # FastAPI's own /docs loads its scripts from a third party; these come with the package.
     app = FastAPIOffline(
@@ -104,14 +132,16 @@ def create_app(
     app.state.host = host
     app.include_router(make_router(host, metrics, max_images=settings.max_images))
     app.include_router(make_v2_router(host, settings))
-    console = ConsoleParts(host, Bench(host, settings), traffic, None)
+    app.include_router(make_feedback_router(host, trust.book))
+    app.include_router(make_admin_router(AdminParts(host, trust.watcher, trust.book)))
+    console = ConsoleParts(host, Bench(host, settings), traffic, capture)
     app.include_router(make_console_router(console))
     app.state.console = console
     app.add_exception_handler(HTTPException, _answer_http_exception)
     # Added last is outermost.
     app.add_middleware(
         BodyLimit,
-        media_types={DECIDE: MEDIA_TYPES, DECIDE_BATCH: ("application/json",)},
+        media_types={DECIDE: MEDIA_TYPES, **dict.fromkeys(_JSON_ONLY, ("application/json",))},
         max_bytes=settings.max_body_bytes,
         timeout_s=settings.body_timeout_s,
     )

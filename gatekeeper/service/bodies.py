@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gatekeeper import __version__
@@ -22,12 +23,14 @@ class Loaded:
         class_names: Length K.
         versions: What decides.
         certificate: What is guaranteed about it.
+        degraded: What is not as it should be about its choice, such as ``"registry"``.
     """
 
     gatekeeper: ServedGatekeeper
     class_names: tuple[str, ...]
     versions: VersionsBody
     certificate: CertificateBody
+    degraded: tuple[str, ...] = ()
 
     def body(self, answer: EngineAnswer, image: ImageBody, seconds: float) -> DecisionBody:
         """The body of an answer."""
@@ -36,16 +39,25 @@ class Loaded:
             decided = outcome.to_json(self.class_names)
         else:
             decided = self._failure(outcome)
+        if self.certificate.withdrawn is not None:
+            decided["certified"] = False
         return DecisionBody(
+            decision_id=uuid.uuid4().hex,
             **decided,
             gear=answer.gear,
-            degraded=list(answer.degraded),
+            degraded=[*answer.degraded, *self.degraded],
             image=image,
             upstream=None,
+            sample=None,
             versions=self.versions,
             certificate=self.certificate,
             duration_ms=round(seconds * 1000, 3),
         )
+
+    def withdrawn(self, reason: str) -> Loaded:
+        """The same, with its certificate withdrawn."""
+        certificate = self.certificate.model_copy(update={"certified": False, "withdrawn": reason})
+        return replace(self, certificate=certificate)
 
     def _failure(self, failure: Failure) -> dict[str, Any]:
         return {
@@ -64,13 +76,20 @@ class Loaded:
         }
 
 
-def describe_loaded(gatekeeper: ServedGatekeeper) -> Loaded:
+def describe_loaded(
+    gatekeeper: ServedGatekeeper, *, version: str | None = None, degraded: tuple[str, ...] = ()
+) -> Loaded:
     """What every answer says about a gatekeeper.
+
+    Args:
+        gatekeeper: Decides.
+        version: Its version in the registry, if it came from there.
+        degraded: What is not as it should be about its choice.
 
     Raises:
         BundleError: its certificate lacks figures.
     """
-    wanted = tuple(CertificateBody.model_fields)
+    wanted = tuple(name for name in CertificateBody.model_fields if name != "withdrawn")
     missing = [key for key in wanted if key not in gatekeeper.certificate]
     if missing:
         raise BundleError(
@@ -84,14 +103,27 @@ def describe_loaded(gatekeeper: ServedGatekeeper) -> Loaded:
             gatekeeper=__version__,
             bundle=gatekeeper.calibration_id,
             classifier=gatekeeper.model_id,
+            version=version,
         ),
         certificate=CertificateBody(**{key: gatekeeper.certificate[key] for key in wanted}),
+        degraded=degraded,
     )
 
 
 def audit_fields(body: DecisionBody) -> dict[str, Any]:
     """What goes on record about a decision: hashes, numbers and versions, and no pixels."""
-    kept = ("action", "reason", "label", "reliability", "policy", "certified", "gear", "degraded")
+    kept = (
+        "decision_id",
+        "sample",
+        "action",
+        "reason",
+        "label",
+        "reliability",
+        "policy",
+        "certified",
+        "gear",
+        "degraded",
+    )
     whole = body.model_dump(mode="json")
     attempts = [
         {key: each[key] for key in ("restorer", "label", "reliability", "action")}

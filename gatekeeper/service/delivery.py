@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from gatekeeper.classifiers.upstream import UpstreamError
 from gatekeeper.engine import DeadlineError, EngineAnswer, StageError
 from gatekeeper.errors import GatekeeperError, ImageError
+from gatekeeper.review import Capture
 from gatekeeper.service.audit import AuditLog
 from gatekeeper.service.bodies import Loaded, audit_fields
+from gatekeeper.service.book import Book
+from gatekeeper.service.capture import offer
 from gatekeeper.service.metrics import ServiceMetrics
 from gatekeeper.service.proxy import Proxy, Received
 from gatekeeper.service.schemas import DecisionBody, ImageBody
@@ -61,6 +64,8 @@ class Delivery:
         audit: Where decisions are put on record, if anywhere.
         proxy: Forwards images to a classifier, if there is one behind the service.
         traces: Where spans go, if anywhere.
+        book: Keeps decisions for their labels, if anything does.
+        capture: Keeps images for people to label, if any are kept.
     """
 
     def __init__(
@@ -69,10 +74,14 @@ class Delivery:
         audit: AuditLog | None,
         proxy: Proxy | None,
         traces: Traces | None,
+        book: Book | None,
+        capture: Capture | None = None,
     ) -> None:
         self._metrics = metrics
         self._audit = audit
         self._proxy = proxy
+        self._book = book
+        self._capture = capture
         self.traces = traces or NoTraces()
 
     def close(self) -> None:
@@ -91,10 +100,14 @@ class Delivery:
                 body = await self._forwarded(self._proxy, body, answer, parcel, loaded)
             except GatekeeperError as error:
                 return self.refused(error)
+        if self._book is not None:
+            body = self._book.enter(body, answer, loaded, parcel.who)
         record_stages(self.traces, answer.marks)
         self._metrics.decided(body, answer.marks)
         if self._audit is not None:
             self._audit.record({**parcel.who, **audit_fields(body)})
+        if self._capture is not None:
+            offer(self._capture, body, parcel.received.image)
         return Answered(body, answer)
 
     async def _forwarded(

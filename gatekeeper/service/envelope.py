@@ -55,7 +55,8 @@ class Envelope:
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 headers[VERSION] = __version__
-                headers[BUNDLE] = self._host.bundle_id or "none"
+                # Answers of decisions name the bundle that decided, which may be another by now.
+                headers.setdefault(BUNDLE, self._host.bundle_id or "none")
             await send(message)
 
         try:

@@ -6,9 +6,13 @@ GatekeeperError
     ├── UnauthorisedError        401
     ├── ForbiddenError           403
     ├── UnknownModelError        404
+    ├── UnknownDecisionError     404
     ├── BodyTimeoutError         408
+    ├── LabelConflictError       409
+    ├── RegistryRefusedError     409
     ├── BodyTooLargeError        413
     ├── MediaTypeError           415
+    ├── LabelRangeError          422
     ├── TooBusyError             429
     ├── RateLimitError           429
     └── NotReadyError            503
@@ -72,6 +76,22 @@ class UnknownModelError(RequestError):
     """No model of this name or version is served."""
 
 
+class UnknownDecisionError(RequestError):
+    """No decision of this id is in the ledger."""
+
+
+class LabelConflictError(RequestError):
+    """The decision has another label already, or it is not clear which decision is meant."""
+
+
+class LabelRangeError(RequestError):
+    """The label is none of the classes."""
+
+
+class RegistryRefusedError(RequestError):
+    """The registry did not do what an operator asked for."""
+
+
 class BodyTimeoutError(RequestError):
     """The body did not arrive in time."""
 
@@ -102,11 +122,15 @@ _TABLE: dict[type[Exception], tuple[int, str]] = {
     UnauthorisedError: (401, "unauthorised"),
     ForbiddenError: (403, "forbidden"),
     UnknownModelError: (404, "unknown_model"),
+    UnknownDecisionError: (404, "unknown_decision"),
     WireError: (400, "malformed"),
     ClientDisconnect: (400, "incomplete_body"),
     BodyTimeoutError: (408, "body_timeout"),
+    LabelConflictError: (409, "label_conflict"),
+    RegistryRefusedError: (409, "registry_refused"),
     BodyTooLargeError: (413, "body_too_large"),
     MediaTypeError: (415, "unsupported_media_type"),
+    LabelRangeError: (422, "label_out_of_range"),
     ImageError: (422, "undecodable_image"),
     InputError: (422, "unsuitable_image"),
     TooBusyError: (429, "too_busy"),

@@ -8,36 +8,31 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from gatekeeper.classifiers import RemoteClassifier
-from gatekeeper.engine import (
-    Engine,
-    EngineAnswer,
-    Gear,
-    Stage,
-    Stages,
-    State,
-    stages_of,
-)
-from gatekeeper.errors import GatekeeperError
+from gatekeeper.engine import EngineAnswer, Gear, Stage
+from gatekeeper.errors import InputError
 from gatekeeper.images import DecodeLimits
 from gatekeeper.pipeline import Gatekeeper
+from gatekeeper.review import Capture
 from gatekeeper.service.audit import AuditLog
-from gatekeeper.service.bodies import Loaded, describe_loaded
+from gatekeeper.service.bodies import Loaded
+from gatekeeper.service.book import Book
 from gatekeeper.service.delivery import Answered, Delivery, LateError, Parcel
 from gatekeeper.service.door import Door
-from gatekeeper.service.engine_options import engine_options
-from gatekeeper.service.errors import NotReadyError
 from gatekeeper.service.intake import take_file, take_pixels
+from gatekeeper.service.lane import Candidate, Lane
 from gatekeeper.service.metrics import ServiceMetrics
 from gatekeeper.service.proxy import Proxy, Received
-from gatekeeper.service.schemas import CertificateBody, ImageBody, VersionsBody
+from gatekeeper.service.schemas import ImageBody
 from gatekeeper.service.served import Load, ServedGatekeeper
 from gatekeeper.service.tracing import Traces
+from gatekeeper.service.watcher import Watcher
 from gatekeeper.settings import Settings
 from gatekeeper.wire import EncodedImages, PixelImages
 
@@ -45,6 +40,9 @@ __all__ = ["Answered", "Host", "Load", "ServedGatekeeper"]
 
 _LOG = logging.getLogger("gatekeeper.service")
 T = TypeVar("T")
+
+# The lane on which a request began: it ends there, whatever is swapped in meanwhile.
+_CHOSEN: ContextVar[Lane | None] = ContextVar("lane", default=None)
 
 
 class Host:
@@ -56,56 +54,73 @@ class Host:
 
     Args:
         load: Returns a verified gatekeeper; called in the engine's thread, again where an engine
-            was lost.
+            was lost. None where there is a watcher.
         settings: Bounds and policies.
         metrics: Where decisions and refusals are counted.
         audit: Where decisions are put on record, if anywhere.
         proxy: Forwards images to a classifier, if there is one behind the service.
         traces: Where spans go.
+        book: Keeps decisions for their labels.
+        capture: Keeps images for people to label, if any are kept.
+        watcher: Says what the first lane loads, in place of ``load``, and swaps lanes.
     """
 
     def __init__(
         self,
-        load: Load,
+        load: Load | None,
         settings: Settings,
         metrics: ServiceMetrics,
         audit: AuditLog | None = None,
         *,
         proxy: Proxy | None = None,
         traces: Traces | None = None,
+        book: Book | None = None,
+        watcher: Watcher | None = None,
+        capture: Capture | None = None,
     ) -> None:
-        self._delivery = Delivery(metrics, audit, proxy, traces)
-        self._load = load
+        self._delivery = Delivery(metrics, audit, proxy, traces, book, capture)
+        self._book = book
+        self._watcher = watcher
         self._metrics = metrics
         self._limits = DecodeLimits(
             max_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels
         )
         self._settings = settings
-        self._engine = Engine(
-            self._load_and_try, engine_options(settings), observer=metrics, on_ready=self._announce
-        )
-        metrics.watch(self._is_ready, self._engine.waiting)
-        self._decoders = ThreadPoolExecutor(settings.decode_threads, "gatekeeper-decode")
-        self._tried: Loaded | None = None
-        self._loaded: Loaded | None = None
-        self._failure: str | None = None
-        self._door = Door(settings.max_concurrent, metrics)
         self._on_failure: Callable[[], None] | None = None
+        self._lane = self.make_lane(_first(load, watcher))
+        if watcher is not None:
+            watcher.attach(self, self._lane)
+        metrics.watch(self._is_ready, lambda stage: self._lane.engine.waiting(stage))
+        self._decoders = ThreadPoolExecutor(settings.decode_threads, "gatekeeper-decode")
+        self._door = Door(settings.max_concurrent, metrics)
 
     @property
     def failure(self) -> str | None:
         """Why the gatekeeper could not be loaded, as a sentence; None if it could, or not yet."""
-        return self._failure
+        return self._lane.failure
 
     @property
     def bundle_id(self) -> str | None:
         """Identity of the bundle; None before it is ready."""
-        return None if self._loaded is None else self._loaded.versions.bundle
+        known = self._lane.known
+        return None if known is None else known.versions.bundle
+
+    @property
+    def version(self) -> str | None:
+        """Version in the registry of what decides the request; None where it is no version."""
+        known = self._chosen().known
+        return None if known is None else known.versions.version
+
+    @property
+    def other_versions(self) -> tuple[str, ...]:
+        """Versions of the same model that the registry knows and that do not decide."""
+        known = () if self._watcher is None else self._watcher.state.known
+        return tuple(str(each.version) for each in known if str(each.version) != self.version)
 
     @property
     def gear(self) -> Gear:
         """The load gear of the moment."""
-        return self._engine.gear
+        return self._lane.engine.gear
 
     @property
     def in_flight(self) -> int:
@@ -114,7 +129,7 @@ class Host:
 
     def waiting(self, stage: Stage) -> int:
         """How many images wait for a stage."""
-        return self._engine.waiting(stage)[0]
+        return self._lane.engine.waiting(stage)[0]
 
     def start(self, on_failure: Callable[[], None] | None = None) -> None:
         """Begin to load, in the engine's thread; returns at once.
@@ -123,11 +138,46 @@ class Host:
             on_failure: Called, in that thread, if loading failed.
         """
         self._on_failure = on_failure
-        self._engine.start()
+        self._lane.start()
+        if self._watcher is not None:
+            self._watcher.start()
+
+    def make_lane(self, load: Callable[[], Candidate]) -> Lane:
+        """A lane that does not decide yet and is not started."""
+        return Lane(
+            load,
+            self._settings,
+            self._metrics,
+            prepare=self._prepare,
+            on_ready=self._announce,
+            on_failure=lambda: self._on_failure() if self._on_failure else None,
+        )
+
+    def swap(self, lane: Lane) -> Lane:
+        """Let a ready lane decide all requests that begin from now on.
+
+        Returns:
+            The lane that did; requests that began on it end there.
+        """
+        before, self._lane = self._lane, lane
+        self._show(lane)
+        return before
+
+    def heed_labels(self) -> None:
+        """Say in answers what labels led to since the last time."""
+        loaded = self._lane.known
+        if self._book is None or loaded is None:
+            return
+        reason = self._book.ledger.withdrawn(loaded.versions.bundle)
+        if reason is not None and self._lane.withdraw(reason):
+            _LOG.error("the certificate of %s is withdrawn: %s", loaded.versions.bundle, reason)
+            self._show(self._lane)
 
     def close(self) -> None:
         """Finish what was let in as far as the time for shutdown allows, and drop the rest."""
-        self._engine.close(max(0.0, self._settings.shutdown_timeout_s - self._door.draining_s))
+        if self._watcher is not None:
+            self._watcher.close()
+        self._lane.close(max(0.0, self._settings.shutdown_timeout_s - self._door.draining_s))
         self._decoders.shutdown(cancel_futures=True)
         self._delivery.close()
 
@@ -136,43 +186,37 @@ class Host:
         self._door.drain()
 
     def _is_ready(self) -> bool:
-        up = self._loaded is not None and self._failure is None and self._engine.is_ready
-        return up and not self._door.is_draining
+        return self._lane.is_ready and not self._door.is_draining
 
-    def ready(self) -> tuple[VersionsBody, CertificateBody]:
+    def _chosen(self) -> Lane:
+        return _CHOSEN.get() or self._lane
+
+    def ready(self) -> Loaded:
         """What decides, and what is guaranteed about it.
 
         Raises:
             NotReadyError: loading, failed, draining, or the engine hangs or is being replaced.
         """
         self._door.refuse_while_draining()
-        loaded = self.loaded()
-        return loaded.versions, loaded.certificate
+        return self.loaded()
 
     def loaded(self) -> Loaded:
-        """The gatekeeper that decides.
+        """What decides; within :meth:`admission`, what does so for this request.
 
         Raises:
             NotReadyError: as in :meth:`ready`.
         """
-        if self._failure is not None:
-            raise NotReadyError(f"no bundle is loaded: {self._failure}")
-        if self._loaded is None:
-            raise NotReadyError("the bundle is still being verified and tried: come back in a bit")
-        if self._engine.state is State.FAILED:
-            raise NotReadyError("the engine was given up after several losses: restart the service")
-        if not self._engine.is_ready:
-            raise NotReadyError("the engine is being replaced: come back in a moment")
-        return self._loaded
+        return self._chosen().loaded()
 
     @property
     def tells_probabilities(self) -> bool:
         """Whether answers carry the probabilities of all classes."""
-        return self._loaded is not None and isinstance(self._loaded.gatekeeper, Gatekeeper)
+        known = self._chosen().known
+        return known is not None and isinstance(known.gatekeeper, Gatekeeper)
 
     @contextmanager
     def admission(self, n: int = 1) -> Iterator[None]:
-        """A place among the requests under way, for as long as the context lasts.
+        """A place among the requests under way, and one lane for as long as the context lasts.
 
         Args:
             n: Images that the request has at least.
@@ -183,11 +227,16 @@ class Host:
             OverloadError: by prediction it would be too late; it says when to come back.
         """
         self._door.refuse_while_draining()
-        self.loaded()
+        lane = self._lane
+        lane.loaded()
         self._door.check()
-        self._engine.check(n)
-        with self._door.place():
-            yield
+        lane.engine.check(n)
+        chosen = _CHOSEN.set(lane)
+        try:
+            with self._door.place(), lane.in_use():
+                yield
+        finally:
+            _CHOSEN.reset(chosen)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """The result of work that would block the event loop."""
@@ -292,7 +341,8 @@ class Host:
         """One answer or exception per image; what nobody waits for any more is cancelled."""
         if not images:
             return []
-        futures = [asyncio.wrap_future(f) for f in self._engine.submit(images, deadline_s=left_s)]
+        engine = self._chosen().engine
+        futures = [asyncio.wrap_future(f) for f in engine.submit(images, deadline_s=left_s)]
         try:
             await asyncio.wait(futures, timeout=left_s)
             late = LateError(
@@ -304,28 +354,26 @@ class Host:
             for future in futures:
                 future.cancel()
 
-    def _load_and_try(self) -> Stages:
-        try:
-            loaded = describe_loaded(self._load())
-            loaded.gatekeeper.canary()
-        except GatekeeperError as error:
-            _LOG.error("the bundle cannot be served: %s", error)
-            self._fail(str(error))
-            raise
-        except Exception:
-            _LOG.exception("the bundle cannot be served: unexpected error while loading it")
-            self._fail("loading met an unexpected error: the log of the service names it")
-            raise
-        self._tried = loaded
-        return stages_of(loaded.gatekeeper)
+    def _prepare(self, loaded: Loaded) -> Loaded:
+        """Go on with the monitor of a bundle, which may be withdrawn from an earlier time."""
+        reason = None if self._book is None else self._book.open(loaded)
+        return loaded if reason is None else loaded.withdrawn(reason)
 
-    def _announce(self) -> None:
-        # Only now is work let in: whoever reads that it is ready may send some at once.
-        self._loaded = self._tried
-        if self._loaded is not None:
-            self._metrics.became_ready(self._loaded.versions, self._loaded.certificate)
-            self._watch_upstream(self._loaded.gatekeeper)
-            _LOG.info("ready: bundle %s", self._loaded.versions.bundle)
+    def _announce(self, lane: Lane) -> None:
+        """Called in an engine's thread when its lane is ready, decides or not."""
+        if lane is self._lane:
+            self._show(lane)
+
+    def _show(self, lane: Lane) -> None:
+        """Tell which bundle decides."""
+        loaded = lane.known
+        if loaded is None:
+            return
+        self._metrics.became_ready(loaded.versions, loaded.certificate)
+        self._watch_upstream(loaded.gatekeeper)
+        if self._watcher is not None:
+            self._watcher.became_ready(lane)
+        _LOG.info("ready: bundle %s", loaded.versions.bundle)
 
     def _watch_upstream(self, gatekeeper: ServedGatekeeper) -> None:
         """Show the breaker of a classifier that runs elsewhere."""
@@ -335,7 +383,11 @@ class Host:
                 breaker = classifier.upstream.breaker
                 self._metrics.watch_breaker("classifier", lambda: breaker.state)
 
-    def _fail(self, sentence: str) -> None:
-        self._failure = sentence
-        if self._on_failure is not None:
-            self._on_failure()
+
+def _first(load: Load | None, watcher: Watcher | None) -> Callable[[], Candidate]:
+    """What the first lane loads."""
+    if watcher is not None:
+        return watcher.first
+    if load is None:
+        raise InputError("expected something to load or a registry to follow, got neither")
+    return lambda: Candidate(load())

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gatekeeper.engine import StageError
 from gatekeeper.service.connection import while_connected
-from gatekeeper.service.envelope import request_id_of, who_asks
+from gatekeeper.service.envelope import BUNDLE, request_id_of, who_asks
 from gatekeeper.service.errors import MalformedRequestError, describe, is_expected
 from gatekeeper.service.host import Answered, Host
 from gatekeeper.service.metrics import CONTENT_TYPE, ServiceMetrics
@@ -101,7 +101,7 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
         openapi_extra={"requestBody": _FILES},
         responses=_errors({**_REFUSALS, 422: "Not used: each image has a result of its own."}),
     )
-    async def decide_batch(request: Request) -> BatchBody:
+    async def decide_batch(request: Request, response: Response) -> BatchBody:
         """Decide several images; what is wrong with one does not concern the others."""
         with host.admission():
             data = await request.body()
@@ -109,6 +109,7 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
             results = await while_connected(
                 request, host.decide_all(images, who=who_asks(request.scope))
             )
+            response.headers[BUNDLE] = host.loaded().versions.bundle
             return BatchBody(results=[_item(each, request) for each in results])
 
     @router.get("/healthz", tags=["operation"])
@@ -123,8 +124,12 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
     )
     async def readyz() -> ReadyBody:
         """Whether a bundle is loaded, all its hashes are right and its engine does its work."""
-        versions, certificate = host.ready()
-        return ReadyBody(versions=versions, certificate=certificate)
+        loaded = host.ready()
+        return ReadyBody(
+            degraded=list(loaded.degraded),
+            versions=loaded.versions,
+            certificate=loaded.certificate,
+        )
 
     @router.get("/metrics", tags=["operation"], response_class=Response)
     async def metrics_text() -> Response:
@@ -136,7 +141,7 @@ def make_router(host: Host, metrics: ServiceMetrics, *, max_images: int) -> APIR
 
 def _headers(body: DecisionBody) -> dict[str, str]:
     """What can be read off a decision without its body."""
-    headers = {GEAR: body.gear}
+    headers = {GEAR: body.gear, BUNDLE: body.versions.bundle}
     if body.degraded:
         headers[DEGRADED] = ",".join(body.degraded)
     if body.upstream is not None:

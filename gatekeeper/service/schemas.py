@@ -51,6 +51,9 @@ class VersionsBody(_Body):
     gatekeeper: str = Field(description="Version of this software.")
     bundle: str = Field(description="sha256 of the bundle's manifest.")
     classifier: str = Field(description="Identity of the classifier.")
+    version: str | None = Field(
+        default=None, description="Version in the registry; null where a directory is served."
+    )
 
 
 class CertificateBody(_Body):
@@ -63,6 +66,18 @@ class CertificateBody(_Body):
     confidence_level: Probability = Field(
         description="Probability, over the data of the calibration, that the bound holds."
     )
+    withdrawn: str | None = Field(
+        default=None,
+        description="Why labels of today's traffic speak against it, in which case certified is "
+        "false; null while they do not.",
+    )
+
+
+class SampleBody(_Body):
+    """The random sample of accepted answers; labels of these are wanted most."""
+
+    drawn: bool = Field(description="Whether this answer is in it: please say what it truly shows.")
+    probability: Probability = Field(description="With which accepted answers are drawn.")
 
 
 class UpstreamBody(_Body):
@@ -82,6 +97,7 @@ class UpstreamBody(_Body):
 class DecisionBody(_Body):
     """The final word on one image, with its own evidence."""
 
+    decision_id: str = Field(description="By which feedback names this decision.")
     action: Action = Field(description="accept or abstain.")
     reason: Reason | FailureReason = Field(
         description="Stable code; GK300 and above where a part of the gate failed."
@@ -113,6 +129,9 @@ class DecisionBody(_Body):
     upstream: UpstreamBody | None = Field(
         description="Null unless the service stands in front of a classifier."
     )
+    sample: SampleBody | None = Field(
+        description="Null for abstentions, and where no ledger is kept."
+    )
     versions: VersionsBody
     certificate: CertificateBody
     duration_ms: float = Field(ge=0, description="From the last byte received to the decision.")
@@ -128,6 +147,9 @@ class ReadyBody(_Body):
     """A verified bundle is loaded and has decided a canary image."""
 
     ready: bool = True
+    degraded: list[str] = Field(
+        default=[], description="What is not as it should be, such as registry; empty in order."
+    )
     versions: VersionsBody
     certificate: CertificateBody
 

@@ -22,6 +22,7 @@ from gatekeeper.errors import InputError
 from gatekeeper.service.app import create_app
 from gatekeeper.service.host import Host, Load
 from gatekeeper.service.logs import log_config
+from gatekeeper.service.versions import Follow
 from gatekeeper.settings import Settings
 
 EXIT_OK = 0
@@ -34,7 +35,7 @@ _ADMIN_HOST = "127.0.0.1"
 _LOG = logging.getLogger("gatekeeper.service")
 
 
-def serve(load: Load, settings: Settings) -> int:
+def serve(load: Load | Follow, settings: Settings) -> int:
     """Listen at once, load meanwhile, serve until SIGTERM or SIGINT, let running requests end.
 
     The first signal makes ``/readyz`` say 503 and refuses new work with 503 and ``Connection:
@@ -42,7 +43,7 @@ def serve(load: Load, settings: Settings) -> int:
     one ends the process at once, with 128 plus its number.
 
     Args:
-        load: Returns a verified gatekeeper; called once.
+        load: Returns a verified gatekeeper; called once. Or an alias of the registry to follow.
         settings: Address and limits.
 
     Returns:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatekeeper.service.body_limit import local_path
 
-OPERATION = ("/metrics", "/console")
+OPERATION = ("/metrics", "/console", "/admin")
 """What only the operator may see, with all that is below it."""
 PROBES = ("/healthz", "/readyz")
 """What both may."""

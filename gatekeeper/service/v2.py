@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from gatekeeper import __version__
 from gatekeeper.service.compression import unpack
 from gatekeeper.service.connection import while_connected
-from gatekeeper.service.envelope import who_asks
+from gatekeeper.service.envelope import BUNDLE, who_asks
 from gatekeeper.service.errors import NotReadyError, UnknownModelError, describe, is_expected
 from gatekeeper.service.host import Answered, Host
 from gatekeeper.service.schemas import DecisionBody
@@ -113,16 +113,29 @@ _ONE_PER_IMAGE = {
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """The one model that is served."""
+    """The one model that is served; its version is that of the registry where it has one."""
 
     name: str
-    version: str
+    configured: str
+    host: Host
+
+    @property
+    def version(self) -> str:
+        return self.host.version or self.configured
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The served version first."""
+        return (self.version, *self.host.other_versions)
 
     def check(self, name: str, version: str | None) -> None:
         if name != self.name:
             raise UnknownModelError(f"expected the model {self.name!r}, got {name!r:.60}")
-        if version is not None and version != self.version:
-            raise UnknownModelError(f"expected version {self.version!r}, got {version!r:.60}")
+        if version is None or version == self.version:
+            return
+        known = version in self.host.other_versions
+        told = f"{version!r:.60}, which is known and not served" if known else f"{version!r:.60}"
+        raise UnknownModelError(f"expected version {self.version!r}, got {told}")
 
 
 def make_v2_router(host: Host, settings: Settings) -> APIRouter:
@@ -132,7 +145,7 @@ def make_v2_router(host: Host, settings: Settings) -> APIRouter:
         host: Decides.
         settings: Name and version of the model, bounds.
     """
-    model = _Model(settings.model_name, settings.model_version)
+    model = _Model(settings.model_name, settings.model_version, host)
     router = APIRouter(tags=["open inference protocol"])
     _add_server(router, host)
     _add_model(router, host, model)
@@ -164,15 +177,14 @@ def _add_model(router: APIRouter, host: Host, served: _Model) -> None:
     async def model_data(model: str, version: str | None = None) -> Response:
         """What the model takes and gives."""
         served.check(model, version)
-        return _json(
-            model_metadata(
-                served.name,
-                served.version,
-                PLATFORM,
-                inputs=[TensorSpec(name=INPUT, datatype="BYTES", shape=(VARIABLE,))],
-                outputs=_output_specs(host),
-            )
+        told = model_metadata(
+            served.name,
+            served.version,
+            PLATFORM,
+            inputs=[TensorSpec(name=INPUT, datatype="BYTES", shape=(VARIABLE,))],
+            outputs=_output_specs(host),
         )
+        return _json({**told, "versions": served.versions})
 
     @router.get(f"{MODEL}/ready", responses=_HEALTH)
     @router.get(f"{MODEL}/versions/{{version}}/ready", responses=_HEALTH)
@@ -199,6 +211,8 @@ def _add_inference(router: APIRouter, host: Host, served: _Model, settings: Sett
         """Decide the images of the input `image`: files as BYTES, or pixels as UINT8 or FP32."""
         served.check(model, version)
         with host.admission():
+            # Again, for the version that decides this request: the alias may have moved.
+            served.check(model, version)
             data = await request.body()
             encoding = request.headers.get("content-encoding", "")
             lengths = request.headers.getlist(HEADER_LENGTH)
@@ -208,7 +222,8 @@ def _add_inference(router: APIRouter, host: Host, served: _Model, settings: Sett
                 host.decide_all(images, timeout_s=asked.timeout_s, who=who_asks(request.scope)),
             )
             answer = _answer(asked, results, served, host.loaded().class_names)
-            return Response(answer.body, headers=dict(answer.headers))
+            headers = {**answer.headers, BUNDLE: host.loaded().versions.bundle}
+            return Response(answer.body, headers=headers)
 
 
 def _output_specs(host: Host) -> list[TensorSpec]:

@@ -31,9 +31,25 @@ def test_operation_has_flags(gatekeeper, fitted, monkeypatch):
     monkeypatch.setattr(
         service, "serve", lambda load, settings: (seen.update(settings=settings), 0)[1]
     )
-    given = ("--admin-port", "9100", "--keys", "keys.toml", "--audit", "log")
+    given = (
+        "--admin-port", "9100", "--keys", "keys.toml", "--audit", "log", "--upstream", "up.toml",
+    )  # fmt: skip
     assert gatekeeper("serve", fitted.bundle, *given).code == 0
     settings = seen["settings"]
     assert (settings.admin_port, settings.keys_file, settings.audit_dir) == (
         9100, "keys.toml", "log",
     )  # fmt: skip
+    assert settings.upstream_file == "up.toml"
+
+
+def test_a_uri_of_the_registry_is_followed(gatekeeper, fitted, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(service, "serve", lambda load, settings: (seen.update(load=load), 0)[1])
+    assert gatekeeper("serve", "models:/gate-tiny@challenger").code == 0
+    follow = seen["load"]
+    assert (follow.source.name, follow.source.alias) == ("gate-tiny", "challenger")
+    version = follow.source.current()
+    directory = follow.source.fetch(version)
+    follow.check(directory)
+    assert follow.load(directory).calibration_id == version.bundle
+    assert gatekeeper("serve", "models:/gate-tiny").code == 2

@@ -211,7 +211,7 @@ def test_the_key_of_a_secret() -> None:
         (FILE.replace("0.01", "-1", 1), "rate_per_s above 0"),
         (FILE.replace("team-a", "team\\na", 1), "as name of a key"),
         (FILE.replace("ops", "team-a", 1), "each name once"),
-        (FILE.replace('"infer"', '"admin"', 1), "expected scopes of infer, metrics"),
+        (FILE.replace('"infer"', '"owner"', 1), "expected scopes of infer, metrics"),
         (FILE.replace('["infer"]', "[]", 1), "expected scopes"),
         (table("a", "x") + table("b", "x"), "each sha256 once"),
     ],

@@ -25,6 +25,8 @@ def test_decision_is_complete(client: TestClient, image_file: Callable[..., byte
     assert answer.status_code == 200
     body = answer.json()
     assert body.pop("duration_ms") >= 0
+    assert re.fullmatch("[0-9a-f]{32}", body.pop("decision_id"))
+    assert body.pop("sample")["probability"] == 0.01
     assert body == {
         "action": "accept",
         "reason": "GK100",
@@ -54,8 +56,14 @@ def test_decision_is_complete(client: TestClient, image_file: Callable[..., byte
             "gatekeeper": gatekeeper.__version__,
             "bundle": "b" * 64,
             "classifier": "fake@1",
+            "version": None,
         },
-        "certificate": {"certified": True, "target_risk": 0.05, "confidence_level": 0.95},
+        "certificate": {
+            "certified": True,
+            "target_risk": 0.05,
+            "confidence_level": 0.95,
+            "withdrawn": None,
+        },
     }
 
 
@@ -129,12 +137,19 @@ def test_ready_only_after_load_and_canary(
     assert "gatekeeper_ready 1.0" in client.get("/metrics").text
     assert client.get("/readyz").json() == {
         "ready": True,
+        "degraded": [],
         "versions": {
             "gatekeeper": gatekeeper.__version__,
             "bundle": "b" * 64,
             "classifier": "fake@1",
+            "version": None,
         },
-        "certificate": {"certified": True, "target_risk": 0.05, "confidence_level": 0.95},
+        "certificate": {
+            "certified": True,
+            "target_risk": 0.05,
+            "confidence_level": 0.95,
+            "withdrawn": None,
+        },
     }
 
 
