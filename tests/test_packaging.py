@@ -81,11 +81,11 @@ def test_version_has_a_single_source() -> None:
 def test_everything_imported_is_declared() -> None:
     runtime = {normalised(each) for each in PROJECT["dependencies"]}
     extras = PROJECT["optional-dependencies"]
-    optional = {normalised(each) for name in ("elpv", "onnx") for each in extras[name]}
+    optional = {normalised(each) for name in ("elpv", "onnx", "ray") for each in extras[name]}
     tested = {normalised(each) for each in extras["test"]}
     assert undeclared(top_level_imports(ROOT / "gatekeeper"), runtime | optional) == set()
     # Scripts in tests/ record the values of peers; the tests themselves read only the records.
-    peers = {normalised(each) for each in extras["bench"]}
+    peers = {normalised(each) for name in ("bench", "fuzz") for each in extras[name]}
     assert undeclared(top_level_imports(ROOT / "tests"), runtime | tested | peers) == set()
     assert undeclared(top_level_imports(ROOT / "benchmarks"), runtime | tested | peers) == set()
 
