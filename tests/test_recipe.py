@@ -90,6 +90,15 @@ def test_a_file_is_read_and_relative_weights_start_beside_it(tmp_path: Path) -> 
         ({"restorers": {"records": {"gate": "u"}}}, r"must not be called \['gate'\]"),
         ({"restorers": {"records": {"median": "u"}}}, r"\['median'\], which need no record"),
         ({"restorers": {"steps": 0}}, "names the autoencoder, whose steps are 0"),
+        ({"restorers": {"max_attempts": 2}}, "read by the arbiter: set arbitrate = true"),
+        ({"restorers": {"max_cost": 3.0}}, "read by the arbiter: set arbitrate = true"),
+        ({"restorers": {"costs": {"median": 1.0}}}, "read by the arbiter: set arbitrate = true"),
+        (
+            {"restorers": {"arbitrate": True, "costs": {"unet": 1.0}}},
+            r"costs must name restorers of restorer_of, got \['unet'\]",
+        ),
+        ({"restorers": {"arbitrate": True, "max_attempts": 0}}, r"restorers\.max_attempts"),
+        ({"restorers": {"arbitrate": True, "costs": {"median": -1.0}}}, r"restorers\.costs"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_by_name(changes: dict, message: str) -> None:

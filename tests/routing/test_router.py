@@ -171,3 +171,28 @@ def test_refusals(signals) -> None:
         Router(RESTORER_OF).route(signals[CLEAN][:2])
     with pytest.raises(NotFittedError, match="call fit first"):
         Router(RESTORER_OF).state()
+
+
+def test_allowed_are_the_restorer_named_and_those_of_likely_degradations(monkeypatch) -> None:
+    router = Router({"a": "one", "b": "two", "c": "two", "d": "three"}, clean_limit=0.5)
+    assert router.restorers == ("one", "three", "two")
+    # Columns: clean, a, b, c, d.
+    found = np.array([
+        [0.6, 0.4, 0.0, 0.0, 0.0],  # may be clean: nothing
+        [0.0, 0.9, 0.03, 0.03, 0.04],  # b and c together suit "two"
+        [0.5, 0.46, 0.0, 0.01, 0.03],  # of the half that is degraded, d has 6 in 100
+    ])  # fmt: skip
+    monkeypatch.setattr(router.types, "probabilities", lambda signals: found)
+    assert router.allowed(np.zeros((3, 1))).tolist() == [
+        [False, False, False], [True, False, True], [True, True, False],
+    ]  # fmt: skip
+
+
+def test_the_restorer_named_is_allowed_however_many_share_the_probability(monkeypatch) -> None:
+    names = [f"n{i}" for i in range(40)]
+    router = Router({name: name for name in names}, clean_limit=0.5)
+    found = np.full((1, 41), 1 / 40)
+    found[0, 0], found[0, 7] = 0.0, 1 / 39
+    monkeypatch.setattr(router.types, "probabilities", lambda signals: found)
+    allowed = router.allowed(np.zeros((1, 1)))[0]
+    assert [router.restorers[at] for at in np.flatnonzero(allowed)] == [router.types.names[7]]
