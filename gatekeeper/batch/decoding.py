@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gatekeeper.batch.sources import Item
 from gatekeeper.errors import ImageError
-from gatekeeper.images import DecodeLimits, decode_image, fit_to
+from gatekeeper.images import DecodeLimits, decode_pixels, fit_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +88,9 @@ class _Reading:
         try:
             data = item.reference.read(limits.max_bytes)
             self._sha256 = hashlib.sha256(data).hexdigest()
-            image = decode_image(data, limits=limits)
-            self._seen = (int(image.shape[1]), int(image.shape[2]))
-            fitted = fit_to(image[None], size)[0]
-            self.pixels = fitted.mul(255).round().byte().numpy()
+            found = decode_pixels(data, limits=limits)
+            self._seen = found.shape[:2]
+            self.pixels = _fitted(found.transpose(2, 0, 1), size)
         except ImageError as error:
             self._error = (error.reason, str(error))
 
@@ -99,3 +99,11 @@ class _Reading:
         return Received(
             sha256=self._sha256, width=width, height=height, decode_ms=ms, error=self._error
         )
+
+
+def _fitted(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Shape (3, H, W) brought to size, as the service does it; most often it has it already."""
+    if pixels.shape[1:] == size:
+        return pixels
+    image = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
+    return np.asarray(fit_to(image[None], size)[0].mul(255).round().byte().numpy())

@@ -41,6 +41,8 @@ def import_ray(part: str = "ray") -> Any:  # noqa: ANN401  # a module that may n
     """
     # Before the import, and for every process that Ray starts from here.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # By default workers run at niceness 15: beside anything else on the machine they would starve.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         return importlib.import_module(part)
     except ImportError as error:
@@ -51,13 +53,14 @@ def import_ray(part: str = "ray") -> Any:  # noqa: ANN401  # a module that may n
 
 
 @contextmanager
-def connected(address: str | None, needs: Needs) -> Iterator[Any]:
+def connected(address: str | None, needs: Needs, *, dashboard: bool = False) -> Iterator[Any]:
     """Ray, connected to a cluster; one that is started here listens on the loopback only.
 
     Args:
         address: Of a running cluster, such as ``"auto"`` or ``"HOST:PORT"``; None starts one on
             this machine for as long as the context lasts. A process that is connected stays so.
         needs: What must be free at once.
+        dashboard: Whether one that is started here has its dashboard.
 
     Yields:
         The module.
@@ -69,7 +72,7 @@ def connected(address: str | None, needs: Needs) -> Iterator[Any]:
     ray = import_ray()
     ours = not ray.is_initialized()
     if ours:
-        _connect(ray, address, needs)
+        _connect(ray, address, needs, dashboard)
     try:
         _require(ray.cluster_resources(), needs)
         yield ray
@@ -78,7 +81,7 @@ def connected(address: str | None, needs: Needs) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _connect(ray: Any, address: str | None, needs: Needs) -> None:  # noqa: ANN401
+def _connect(ray: Any, address: str | None, needs: Needs, dashboard: bool) -> None:  # noqa: ANN401
     common = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": True}
     if address is None:
         ray.init(
@@ -87,7 +90,7 @@ def _connect(ray: Any, address: str | None, needs: Needs) -> None:  # noqa: ANN4
             # Ray counts these; it does not bind to them: more than there are only share.
             num_cpus=max(len(os.sched_getaffinity(0)), math.ceil(needs.cpus)),
             object_store_memory=_STORE_BYTES,
-            include_dashboard=False,
+            include_dashboard=dashboard,
             dashboard_host=_LOOPBACK,
             _node_ip_address=_LOOPBACK,
         )
