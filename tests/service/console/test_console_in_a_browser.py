@@ -15,6 +15,14 @@ import pytest
 from PIL import Image
 
 from gatekeeper.pipeline import Gatekeeper
+from gatekeeper.service.feedback_bodies import (
+    EstimateBody,
+    MonitorBody,
+    RegistryBody,
+    RiskBody,
+    TrafficTestBody,
+    VersionBody,
+)
 from tests.report.browser import a_browser, serious_findings
 from tests.service.conftest import FakeGatekeeper, encoded, wait_until
 from tests.service.console.serving import a_page, serving
@@ -39,7 +47,9 @@ def base(browser: Any, gatekeeper: Gatekeeper) -> Iterator[str]:
 
 def ask(base: str, **body: Any) -> dict[str, Any]:
     request = urllib.request.Request(  # noqa: S310  # our own loopback address
-        f"{base}/console/api/try", json.dumps(body).encode()
+        f"{base}/console/api/try",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
         return json.load(answer)
@@ -153,11 +163,161 @@ def test_tabs_follow_the_keyboard_and_tell_where_one_is(browser: Any, base: str)
         assert wrong == []
 
 
+def send(base: str, grey: int) -> None:
+    request = urllib.request.Request(  # noqa: S310  # our own loopback address
+        f"{base}/v1/decide", encoded(grey=grey), {"Content-Type": "image/png"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        answer.read()
+
+
+def test_labels_by_keyboard_reach_the_queue_and_the_ledger(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEKEEPER_HOME", str(tmp_path))
+    fake = FakeGatekeeper()
+    with serving(lambda: fake, review_images=9, feedback_share=1.0) as (base, app):
+        wait_until(lambda: app.state.host.bundle_id is not None)
+        send(base, 10)  # abstained on; a person will say that the answer was right
+        send(base, 250)  # accepted, and drawn
+        review = app.state.console.capture.review
+        wait_until(lambda: len(review.waiting(9)) == 2)
+        first = review.waiting(1)[0].decision_id
+        with a_page(browser, base, bypass_csp=True, accept_downloads=True) as (page, wrong):
+            page.goto(f"{base}/console/review")
+            page.wait_for_selector("#frame img")
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                assert serious_findings(page) == [], scheme
+            assert "bag" not in page.inner_text("#about")
+            page.fill("#reviewer", "ann")
+            page.keyboard.press("Escape")
+            page.keyboard.press("s")
+            page.wait_for_function("() => document.getElementById('frame').dataset.shown === '2'")
+            for n_done in (1, 2):
+                page.keyboard.press("2")
+                page.wait_for_selector(f"#done li >> nth={n_done - 1}")
+            page.wait_for_selector("text=Nothing waits")
+            done = page.locator("#done li").all_inner_texts()
+            assert all(each.startswith("bag") and "the same" in each for each in done)
+            assert sum("counts for the certificate" in each for each in done) == 1
+            with page.expect_download() as download:
+                page.click("text=CSV")
+            rows = Path(download.value.path()).read_text().splitlines()
+            assert len(rows) == 3
+            assert wrong == []
+        assert {item.label for item in review.all_items()} == {1}
+        assert {item.reviewer for item in review.all_items()} == {"ann"}
+        assert review.item(first).skipped is not None
+        with urllib.request.urlopen(f"{base}/admin/monitor", timeout=20) as answer:  # noqa: S310
+            risk = json.load(answer)["risk"]
+        assert (risk["n_labels"], risk["n_wrong"], risk["n_others"]) == (1, 0, 1)
+
+
+def version(number: int, **changes: Any) -> VersionBody:
+    given = {
+        "version": number,
+        "uri": f"models:/gate-small/{number}",
+        "bundle": str(number) * 64,
+        "aliases": [],
+        "certified": True,
+        "golden": "passed",
+        "created_ms": 1_790_000_000_000,
+        "served": False,
+        "refused": None,
+    }
+    return VersionBody(**{**given, **changes})
+
+
+def registry(champion: int, **changes: Any) -> RegistryBody:
+    given = {
+        "model": "gate-small",
+        "alias": "champion",
+        "served": str(champion),
+        "up": True,
+        "problem": None,
+        "refused": None,
+        "on_probation": False,
+        "versions": [
+            version(3, certified=None, golden=None),
+            *(
+                version(each, aliases=["champion"], served=True) if each == champion
+                else version(each)
+                for each in (2, 1)
+            ),
+        ],
+    }  # fmt: skip
+    return RegistryBody(**{**given, **changes})
+
+
+def test_versions_move_only_after_a_second_yes(browser: Any, base: str) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def answer(route: Any) -> None:
+        path = route.request.url.rpartition("/admin/")[2]
+        if route.request.method == "POST":
+            asked.append((path, route.request.post_data_json))
+        told = registry(1 if asked and path != "versions" else 2)
+        route.fulfill(json=told.model_dump(mode="json"))
+
+    with a_page(browser, base, bypass_csp=True) as (page, wrong):
+        page.route("**/admin/versions**", answer)
+        page.goto(f"{base}/console#versions")
+        page.wait_for_selector(".versions tbody tr >> nth=2")
+        assert serious_findings(page) == []
+        assert page.locator(".versions th[scope=row]").all_inner_texts() == ["3", "2", "1"]
+        champion = page.locator(".versions tbody tr").nth(1)
+        assert champion.locator(".badge").all_inner_texts() == ["serving", "champion"]
+        assert champion.locator("button").count() == 0
+        assert "not looked at" in page.locator(".versions tbody tr").nth(0).inner_text()
+        page.click("[data-action=promote-1]")
+        page.click("text=Leave it")
+        assert asked == []
+        page.click("[data-action=promote-1]")
+        assert "Promote version 1?" in page.inner_text("dialog[open]")
+        page.click("dialog[open] .primary")
+        page.wait_for_selector(".versions tbody tr:nth-child(3) .badge.good")
+        page.click("[data-action=rollback]")
+        with page.expect_response("**/versions/rollback"):
+            page.keyboard.press("Enter")
+        assert asked == [("versions/promote", {"version": 1}), ("versions/rollback", {})]
+        assert wrong == []
+
+
+def test_a_withdrawn_certificate_is_said_plainly(browser: Any, base: str) -> None:
+    with urllib.request.urlopen(f"{base}/admin/monitor", timeout=20) as answer:  # noqa: S310
+        told = MonitorBody(**json.load(answer))
+    estimate = EstimateBody(value=0.71, low=0.6, high=0.8, n_images=500)
+    risk = RiskBody(
+        e_value=31.4, threshold=20.0, withdrawn=True, withdrawn_at=40, n_labels=44, n_wrong=9,
+        n_others=3, reason="Withdrawn.",
+    )  # fmt: skip
+    traffic = TrafficTestBody(
+        n_windows=4, n_flagged=2, window=500, p_value=0.0004, flagged=True, accuracy=estimate,
+        accepted_risk=None,
+    )  # fmt: skip
+    told = told.model_copy(update={"risk": risk, "traffic": traffic})
+    with a_page(browser, base) as (page, wrong):
+        page.route(
+            "**/admin/monitor", lambda route: route.fulfill(json=told.model_dump(mode="json"))
+        )
+        page.goto(f"{base}/console#traffic")
+        page.wait_for_selector("#monitor .badge")
+        text = page.inner_text("#monitor")
+        assert "Withdrawn: labels show a higher risk" in text
+        assert "9 wrong of 44 that count, 3 others." in text
+        assert "evidence against it 31.4, withdrawn at 20.0" in text
+        assert "2 of 4 windows of 500 unlike what was certified; p of the last 0.00040" in text
+        assert "accuracy about 71.0" in text
+        assert page.locator(".tile").filter(has_text="Estimated accuracy").inner_text().count("71")
+        assert wrong == []
+
+
 KEYS = """
 [[keys]]
 name = "ann"
 sha256 = "{}"
-scopes = ["infer", "metrics"]
+scopes = ["infer", "metrics", "admin", "feedback"]
 rate_per_s = 1000.0
 burst = 1000
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,3 +53,56 @@ def test_before_it_is_ready_the_page_is_there_and_says_so(
 
 def test_the_console_is_no_part_of_the_documented_api(client: TestClient) -> None:
     assert not [path for path in client.get("/openapi.json").json()["paths"] if "console" in path]
+
+
+def test_a_page_of_another_origin_cannot_post_without_being_asked(client: TestClient) -> None:
+    for path in ("try", "sweep", "review/label", "review/skip"):
+        for form in ("text/plain", "application/x-www-form-urlencoded"):
+            answer = client.post(
+                f"/console/api/{path}", content=b"{}", headers={"Content-Type": form}
+            )
+            assert answer.status_code == 415
+
+
+def key(name: str, scope: str) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return (
+        f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"\nscopes = ["{scope}"]\n'
+        "rate_per_s = 1000.0\nburst = 1000\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "setup", "metrics"),
+        ("GET", "traffic", "metrics"),
+        ("POST", "try", "infer"),
+        ("POST", "sweep", "infer"),
+        ("GET", "review", "feedback"),
+        ("GET", "review/picture?decision_id=a", "feedback"),
+        ("GET", "review/export?form=csv", "feedback"),
+        ("POST", "review/label", "feedback"),
+        ("POST", "review/skip", "feedback"),
+    ],
+)
+def test_where_keys_are_asked_for_each_is_good_for_its_own_part(
+    start: Callable[..., TestClient],
+    fake: Any,
+    tmp_path: Path,
+    method: str,
+    path: str,
+    scope: str,
+) -> None:
+    scopes = ("infer", "metrics", "feedback", "admin")
+    (tmp_path / "keys.toml").write_text("".join(key(f"key-{each}", each) for each in scopes))
+    client = start(lambda: fake, keys_file=str(tmp_path / "keys.toml"))
+    assert client.get("/console").status_code == 200  # the page itself, which asks for the key
+
+    def status(**headers: str) -> int:
+        address = f"/console/api/{path}"
+        return client.request(method, address, json={}, headers=headers).status_code
+
+    assert status() == 401
+    for each in scopes:
+        assert (status(**{"X-API-Key": f"key-{each}"}) == 403) == (each != scope), each
