@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.cli.bundles import resolve_bundle
 from gatekeeper.cli.options import add_bundle, add_command
+from gatekeeper.cli.serve_on_ray import add_options, serve_on_ray
 
 if TYPE_CHECKING:
     from gatekeeper.service import Follow, Load
@@ -30,6 +31,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--upstream", metavar="FILE", help="TOML file of a classifier to forward images to"
     )
     parser.add_argument("--audit", metavar="DIR", help="folder for the audit log")
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         "upstream_file": arguments.upstream,
     }
     settings = replace(settings, **{k: v for k, v in given.items() if v is not None})
+    if arguments.engine == "ray":
+        return serve_on_ray(arguments, resolve_bundle(arguments.bundle), settings)
     return serve(_what(arguments.bundle), settings)
 
 
