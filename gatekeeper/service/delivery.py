@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from gatekeeper.service.metrics import ServiceMetrics
 from gatekeeper.service.proxy import Proxy, Received
 from gatekeeper.service.schemas import DecisionBody, ImageBody
 from gatekeeper.service.tracing import NoTraces, Traces, record_stages
+
+_LOG = logging.getLogger("gatekeeper.service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ class Delivery:
                 return self.refused(error)
         if self._book is not None:
             body = self._book.enter(body, answer, loaded, parcel.who)
+        failed = [what for what in body.degraded if what.endswith("_failed")]
+        if failed:
+            # Here, where the id of the request is known: the engine logs why, for a whole batch.
+            _LOG.warning("answered without what failed: %s", ", ".join(failed))
         record_stages(self.traces, answer.marks)
         self._metrics.decided(body, answer.marks)
         if self._audit is not None:

@@ -64,6 +64,17 @@ def test_an_error_is_found_by_its_request(
     assert "Traceback" in line["exception"]
 
 
+def test_an_answer_without_what_failed_is_found_by_its_request(
+    client: TestClient, fake: Any, image_file: Callable[..., bytes], written: io.StringIO
+) -> None:
+    fake.error = RuntimeError("broken")
+    headers = {**PNG, "X-Request-ID": "find-me"}
+    assert client.post("/v1/decide", content=image_file(), headers=headers).status_code == 200
+    [line] = [line for line in lines(written) if line["level"] == "WARNING"]
+    assert line["request_id"] == "find-me"
+    assert line["message"] == "answered without what failed: decide_failed"
+
+
 def test_a_record_is_one_line_whatever_it_says() -> None:
     record = logging.makeLogRecord(
         {"msg": "two\nlines %s", "args": ("é\x1b[31m",), "levelname": "INFO", "name": "a",

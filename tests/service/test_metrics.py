@@ -64,7 +64,8 @@ def body(*reliabilities: float) -> DecisionBody:
          "class_name": None, "reliability": 0.5, "attempts": attempts, "policy": "restore",
          "certified": True, "model_id": "m", "calibration_id": "c", "symptoms": [],
          "gear": "full", "degraded": [],
-         "upstream": None, "image": {"width": 1, "height": 1, "sha256": "0" * 64},
+         "decision_id": "0" * 32, "sample": None, "upstream": None,
+         "image": {"width": 1, "height": 1, "sha256": "0" * 64},
          "versions": {"gatekeeper": "1", "bundle": "c", "classifier": "m"},
          "certificate": {"certified": True, "target_risk": 0.05, "confidence_level": 0.95},
          "duration_ms": 1.0}
