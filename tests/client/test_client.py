@@ -80,6 +80,24 @@ def test_ready(service, script, connect):
     assert not Client("http://127.0.0.1:9").ready()  # nobody listens there
 
 
+def test_feedback_about_decisions_of_the_real_service(service, photo):
+    with Client(service) as client:
+        accepted, abstained = client.decide(photo(200)), client.decide(photo(20))
+        told = client.feedback(0, decision_id=accepted.decision_id, reviewer="ann")
+        assert (told["action"], told["label"], told["right"]) == ("accept", 0, False)
+        again = client.feedback(0, request_id=accepted.request_id)
+        assert (again["decision_id"], again["repeated"]) == (accepted.decision_id, True)
+        assert client.feedback(1, decision_id=abstained.decision_id)["action"] == "abstain"
+        for label, decision_id, code in (
+            (1, accepted.decision_id, "label_conflict"),
+            (7, abstained.decision_id, "label_out_of_range"),
+            (0, "unheard of", "unknown_decision"),
+        ):
+            with pytest.raises(ServiceError) as caught:
+                client.feedback(label, decision_id=decision_id)
+            assert caught.value.code == code
+
+
 def test_feedback_names_one_decision(script, connect):
     script.say(200, {"right": True, "counted": False})
     told = connect(key="secret").feedback(3, decision_id="d1", reviewer="ann")
