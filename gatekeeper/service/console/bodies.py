@@ -98,7 +98,6 @@ class SetupBody(_Body):
     corruptions: list[CorruptionGroupBody]
     reports: list[str] = Field(description="Names of the pages beside the bundle.")
     reviews: bool = Field(description="Whether images are kept for review.")
-    monitors: bool = Field(description="Whether the service tells of monitors and versions.")
 
 
 class PointBody(_Body):

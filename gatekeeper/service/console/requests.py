@@ -1,12 +1,10 @@
-"""What the console's own endpoints are asked, and in which service."""
+"""JSON bodies of the console, of feedback and of operators."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
-from starlette.routing import Match
 
 from gatekeeper.service.errors import MalformedRequestError
 from gatekeeper.wire import parse_object
@@ -30,9 +28,3 @@ def read_body(data: bytes, model: type[B]) -> B:
             f"expected a {model.__name__}, got an object that is none ({where}: {told['msg']}): "
             "correct it"
         ) from error
-
-
-def answers_to(request: Request, path: str) -> bool:
-    """Whether the service of this request has an address of that path, for whatever method."""
-    scope = {**request.scope, "path": path, "raw_path": path.encode()}
-    return any(route.matches(scope)[0] is not Match.NONE for route in request.app.routes)

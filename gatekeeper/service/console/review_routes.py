@@ -15,12 +15,11 @@ from gatekeeper.errors import DataError
 from gatekeeper.review import Capture, Item, ReviewQueue, export_csv, export_parquet
 from gatekeeper.service.console.bodies import Share
 from gatekeeper.service.console.pages import page_headers
-from gatekeeper.service.console.requests import answers_to, read_body
+from gatekeeper.service.console.requests import read_body
 from gatekeeper.service.errors import MalformedRequestError
 from gatekeeper.service.host import Host
 
 REVIEW_API = "/console/api/review"
-FEEDBACK = "/v1/feedback"
 _NEXT = 8
 _FORMATS: dict[str, tuple[Callable[[ReviewQueue, tuple[str, ...]], bytes], str]] = {
     "csv": (export_csv, "text/csv; charset=utf-8"),
@@ -45,7 +44,6 @@ class StateBody(_Body):
     """The queue as a whole, and what comes next."""
 
     enabled: bool
-    feedback: bool = Field(description="Whether labels can also count for the certificate.")
     class_names: list[str]
     abstained: int = 0
     accepted: int = 0
@@ -94,13 +92,12 @@ def make_review_router(host: Host, capture: Capture | None) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get(REVIEW_API)
-    async def state(request: Request) -> StateBody:
+    async def state() -> StateBody:
         names = list(host.loaded().class_names)
-        feedback = answers_to(request, FEEDBACK)
         if capture is None:
-            return StateBody(enabled=False, feedback=feedback, class_names=names)
+            return StateBody(enabled=False, class_names=names)
         review = capture.review
-        return await host.aside(lambda: _state(review, names, feedback=feedback))
+        return await host.aside(lambda: _state(review, names))
 
     @router.get(f"{REVIEW_API}/picture")
     async def picture(decision_id: str) -> Response:
@@ -167,12 +164,11 @@ def _known() -> Iterator[None]:
         raise HTTPException(404) from error
 
 
-def _state(review: ReviewQueue, names: list[str], *, feedback: bool) -> StateBody:
+def _state(review: ReviewQueue, names: list[str]) -> StateBody:
     review.expire()
     counts = review.counts()
     return StateBody(
         enabled=True,
-        feedback=feedback,
         class_names=names,
         abstained=counts.abstained,
         accepted=counts.accepted,

@@ -31,7 +31,7 @@ from gatekeeper.service.console.pages import (
 )
 from gatekeeper.service.console.pictures import data_uri
 from gatekeeper.service.console.reports import reports_of
-from gatekeeper.service.console.requests import answers_to, read_body
+from gatekeeper.service.console.requests import read_body
 from gatekeeper.service.console.review_routes import REVIEW_API, make_review_router
 from gatekeeper.service.console.trial import Bench
 from gatekeeper.service.host import Host
@@ -40,7 +40,6 @@ CONSOLE = "/console"
 API = f"{CONSOLE}/api"
 CONSOLE_POSTS = (f"{API}/try", f"{API}/sweep", f"{REVIEW_API}/label", f"{REVIEW_API}/skip")
 """Bodies of these must be declared as JSON, which no page of another origin can send unasked."""
-MONITOR = "/admin/monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +98,9 @@ def _add_pages(router: APIRouter, parts: ConsoleParts) -> None:
 
 def _add_answers(router: APIRouter, parts: ConsoleParts) -> None:
     @router.get(f"{API}/setup")
-    async def setup(request: Request) -> SetupBody:
+    async def setup() -> SetupBody:
         loaded = parts.host.loaded()
-        monitors = answers_to(request, MONITOR)
-        return await parts.host.aside(lambda: _setup(parts, loaded, monitors=monitors))
+        return await parts.host.aside(lambda: _setup(parts, loaded))
 
     @router.post(f"{API}/try")
     async def try_out(request: Request) -> TrialBody:
@@ -121,7 +119,7 @@ def _add_answers(router: APIRouter, parts: ConsoleParts) -> None:
         return _traffic(parts)
 
 
-def _setup(parts: ConsoleParts, loaded: Loaded, *, monitors: bool) -> SetupBody:
+def _setup(parts: ConsoleParts, loaded: Loaded) -> SetupBody:
     gatekeeper = loaded.gatekeeper
     gate = gatekeeper.fitted.gate if isinstance(gatekeeper, Gatekeeper) else None
     return SetupBody(
@@ -136,7 +134,6 @@ def _setup(parts: ConsoleParts, loaded: Loaded, *, monitors: bool) -> SetupBody:
         corruptions=list(catalogue()),
         reports=list(reports_of(gatekeeper)),
         reviews=parts.capture is not None,
-        monitors=monitors,
     )
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.testclient import TestClient
 
 from gatekeeper.service.console.bodies import TrialRequest
-from gatekeeper.service.console.requests import answers_to, read_body
+from gatekeeper.service.console.requests import read_body
 from gatekeeper.service.errors import MalformedRequestError
 from gatekeeper.wire import WireError
 
@@ -32,18 +30,3 @@ def test_objects_that_are_none(body: bytes) -> None:
 def test_what_is_no_object() -> None:
     with pytest.raises(WireError):
         read_body(b"[1]", TrialRequest)
-
-
-def test_which_addresses_a_service_has() -> None:
-    app, router = FastAPI(), APIRouter()
-
-    @router.post("/there")
-    async def there() -> dict[str, int]:
-        return {}
-
-    @router.get("/ask")
-    async def ask(request: Request) -> list[bool]:
-        return [answers_to(request, path) for path in ("/there", "/ask", "/elsewhere")]
-
-    app.include_router(router)
-    assert TestClient(app).get("/ask").json() == [True, True, False]

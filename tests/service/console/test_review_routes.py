@@ -67,7 +67,7 @@ def client(review: ReviewQueue) -> TestClient:
 
 def test_what_waits_is_told_without_the_answer(client: TestClient) -> None:
     body = client.get(REVIEW_API).json()
-    assert (body["enabled"], body["feedback"], body["class_names"]) == (True, False, list(NAMES))
+    assert (body["enabled"], body["class_names"]) == (True, list(NAMES))
     assert (body["abstained"], body["accepted"], body["labelled"]) == (1, 1, 0)
     assert (body["max_images"], body["keep_days"], body["share"]) == (9, 30.0, 1.0)
     assert {each["decision_id"] for each in body["next"]} == {"a/../1", "b"}

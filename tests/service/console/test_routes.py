@@ -27,7 +27,6 @@ def test_setup_of_what_is_no_gatekeeper_from_a_bundle(client: TestClient, fake: 
     assert (body["accept_raw_at"], body["accept_restored_at"]) == (None, None)
     assert (body["samples"], body["reports"], body["reviews"]) == ([], [], False)
     assert body["certificate"]["target_risk"] == 0.05
-    assert body["monitors"] == (client.get("/admin/monitor").status_code != 404)
     assert body["facts"] == fake.certificate
     assert body["corruptions"][-1]["group"] == "two at once"
 

@@ -3,12 +3,7 @@
 import { byId, el, percent, shortPercent } from "./dom.js";
 
 export function drawMonitor(told) {
-  const place = byId("monitor-body");
-  if (told === null) {
-    place.replaceChildren(el("p", { class: "muted" }, "This service does not tell."));
-    return;
-  }
-  place.replaceChildren(verdict(told), labels(told), look(told), estimates(told));
+  byId("monitor-body").replaceChildren(verdict(told), labels(told), look(told), estimates(told));
 }
 
 function verdict({ certificate, degraded, risk, traffic }) {

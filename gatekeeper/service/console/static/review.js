@@ -108,12 +108,11 @@ async function give(label) {
 
 // The ledger of recent decisions gets the label first; one that it has forgotten may still train.
 async function feedback(body) {
-  if (!state.feedback) return "";
   try {
     const { counted } = await post("v1/feedback", body);
     return counted ? ", which counts for the certificate" : "";
   } catch (error) {
-    if (error.status === 404) return ", too long ago for the certificate";
+    if (error.status === 404) return ", unknown to the ledger, so it does not count for the certificate";
     if (error.status === 409) return "; the certificate keeps the first label";
     throw error;
   }

@@ -25,7 +25,7 @@ async function follow() {
     const traffic = await get("console/api/traffic");
     problem(null);
     again = Math.max(1000, traffic.every_s * 1000);
-    const told = await monitor();
+    const told = await get("admin/monitor");
     tiles(traffic, told);
     draw(traffic);
     drawMonitor(told);
@@ -59,7 +59,7 @@ function tiles(traffic, told) {
     ["Told to come back", shed.toLocaleString("en"), "in 15 minutes", shed > 0],
     ["Waiting", String(waits), Object.entries(traffic.waiting).map(([stage, n]) => `${stage} ${n}`).join(" · ")],
     ["Load gear", traffic.gear.replace("_", " "), `restores ${shortPercent(traffic.restored_share)} of the doubtful`, traffic.restored_share < 1],
-    estimate(told?.traffic?.accuracy ?? null),
+    estimate(told.traffic?.accuracy ?? null),
     timed(minute),
     ["Server errors", sum(recent, (point) => point.errors).toLocaleString("en"), `in 15 minutes · engines lost ${traffic.engines_lost}`],
   ];
@@ -160,7 +160,3 @@ addEventListener("resize", () => {
   width = innerWidth;
   for (const [id, known] of Object.entries(charts)) known.setSize({ width: byId(id).clientWidth, height: 210 });
 });
-
-async function monitor() {
-  return setup.monitors ? get("admin/monitor") : null;
-}

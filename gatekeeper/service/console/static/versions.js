@@ -19,7 +19,7 @@ export function stopVersions() {
 async function follow() {
   clearTimeout(timer);
   try {
-    draw(setup.monitors ? await get("admin/versions") : null);
+    draw(await get("admin/versions"));
     problem(null);
   } catch (error) {
     draw(null);
