@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPConnection
 from pathlib import Path
@@ -23,6 +25,7 @@ from benchmarks.serving_running import (
     STOP_S,
     TIMEOUT_S,
     Scale,
+    Server,
     jpegs,
     load,
     quantile,
@@ -30,11 +33,15 @@ from benchmarks.serving_running import (
     statuses,
 )
 from benchmarks.serving_servers import post_of
+from gatekeeper.errors import DataError
 
 _LENIENT = {"deadline_s": "60", "max_concurrent": "256", "max_waiting": "1000"}
 _BASELINE = 1.25
 _WINDOW_S = 0.5
 _SHED = 429
+_FULL = 8
+_POLL_S = 0.05
+_GAUGE = "gatekeeper_in_flight "
 
 
 def throughput(
@@ -223,10 +230,10 @@ def sigterm(scale: Scale, bundle: Path) -> dict[str, Any]:
     requests = [post_of("gate", file) for file in jpegs(scale.side)]
     with server("gate", scale, bundle=bundle, **_LENIENT) as running:
         load(running, requests, clients=4, seconds=scale.seconds / 2)
-        timer = threading.Timer(scale.seconds / 2, running.process.send_signal, [signal.SIGTERM])
-        timer.start()
-        records = load(running, requests, clients=16, seconds=scale.seconds, fresh=True)
-        timer.join()
+        ending = threading.Thread(target=_end_when_full, args=(running, _FULL))
+        ending.start()
+        records = load(running, requests, clients=2 * _FULL, seconds=scale.seconds, fresh=True)
+        ending.join()
         code = running.process.wait(STOP_S)
     return {
         "cell": "sigterm",
@@ -234,6 +241,20 @@ def sigterm(scale: Scale, bundle: Path) -> dict[str, Any]:
         "exit_code": code,
         "statuses": statuses(records),
     }
+
+
+def _end_when_full(running: Server, in_flight: int) -> None:
+    """Send SIGTERM once so many requests are under way."""
+    until = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < until and _in_flight(running.port) < in_flight:
+        time.sleep(_POLL_S)
+    running.process.send_signal(signal.SIGTERM)
+
+
+def _in_flight(port: int) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT_S) as answer:
+        lines = answer.read().decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(_GAUGE))
 
 
 def bad_input(scale: Scale) -> dict[str, Any]:
@@ -277,15 +298,23 @@ def _posted(port: int, path: str, body: bytes, headers: Sequence[tuple[str, str]
 
 
 def fuzz(seconds: int) -> dict[str, Any]:
-    """Both targets of `tests.fuzz`, fuzzed by coverage."""
-    crashes, runs = 0, {}
+    """Both targets of `tests.fuzz`, fuzzed by coverage.
+
+    Raises:
+        DataError: a fuzzer did not run.
+    """
+    crashes: list[str] = []
+    runs = {}
     for target in ("decode", "v2"):
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "tests.fuzz", target, str(seconds), folder]
             done = subprocess.run(  # noqa: S603
                 command, cwd=ROOT, check=False, capture_output=True, text=True
             )
-            crashes += done.returncode != 0
-            counted = [line for line in done.stderr.splitlines() if "executed_units" in line]
-            runs[target] = int(counted[0].split()[-1]) if counted else 0
-    return {"cell": "fuzz", "crashes": crashes, "runs": runs, "seconds": seconds}
+            # Whatever ends a fuzzer early leaves the input that did: crash-…, timeout-…, oom-….
+            crashes += [path.name for path in Path(folder).glob("*-*")]
+        counted = [line for line in done.stderr.splitlines() if "executed_units" in line]
+        if not counted and not crashes:
+            raise DataError(f"expected {target} to be fuzzed, got:\n{done.stderr[-2000:]}")
+        runs[target] = int(counted[0].split()[-1]) if counted else 0
+    return {"cell": "fuzz", "crashes": len(crashes), "runs": runs, "seconds": seconds}

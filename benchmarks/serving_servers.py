@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 try:
@@ -121,17 +122,19 @@ def _decoded(file: bytes, side: int) -> Tensor:
     return fit_to(decode_image(file)[None], (side, side))[0]
 
 
+class Base64Image(BaseModel):
+    """The body of a request, as documentation shows it: JSON with the file as base64."""
+
+    image: str
+
+
 def _fastapi(given: argparse.Namespace, *, documented: bool) -> None:
     import uvicorn
     from fastapi import FastAPI, Request, Response
-    from pydantic import BaseModel
 
     app = FastAPI()
     forward = network(given.net)
     forward(torch.zeros(1, 3, given.side, given.side))
-
-    class Body(BaseModel):
-        image: str
 
     @app.get("/health")
     def health() -> dict[str, bool]:
@@ -140,7 +143,7 @@ def _fastapi(given: argparse.Namespace, *, documented: bool) -> None:
     if documented:
 
         @app.post(PREDICT)
-        def predict(body: Body) -> dict[str, int]:
+        def predict(body: Base64Image) -> dict[str, int]:
             image = _with_torchvision(base64.b64decode(body.image), given.side)
             return {"label": int(forward(image[None])[0])}
 
