@@ -17,11 +17,12 @@ import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from gatekeeper.bundle import ClassifierSpec, load_bundle, save_bundle
 from gatekeeper.classifiers import RemoteClassifier
 from gatekeeper.decision import Action, Decision
 from gatekeeper.engine import Judged
 from gatekeeper.engine import stages as engine_stages
-from gatekeeper.errors import InputError
+from gatekeeper.errors import BundleError, InputError
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.service.proxy import ProxyOptions, read_proxy
 from tests.service.conftest import encoded as image_of
@@ -289,6 +290,24 @@ def test_an_upstream_that_is_the_judged_classifier_is_not_asked_twice(
         local.fault = "500"
         body = client.post("/v1/decide", content=file, headers=PNG).json()
         assert (body["reason"], body["degraded"]) == ("GK300", ["decide_failed"])
+
+
+def test_a_bundle_finds_its_classifier_elsewhere_or_says_so(tmp_path: Path) -> None:
+    own = small().result.fitted
+    with serving(LocalUpstream()) as local:
+        local.model = lambda inputs: np.zeros((len(inputs), 10))
+        options = {
+            "url": local.v2, "class_names": list(own.classifier.class_names), "revision": "7",
+            "mean": [0.0] * 3, "std": [1.0] * 3, "size": 28, "retries": 0,
+        }  # fmt: skip
+        spec = ClassifierSpec(kind="remote", options=options)
+        fitted = replace(own, classifier=spec.build(), classifier_spec=spec)
+        save_bundle(fitted, tmp_path / "bundle")
+        loaded, _ = load_bundle(tmp_path / "bundle", device="cpu")
+        assert loaded.classifier.digest == fitted.classifier.digest
+        assert loaded.classifier_spec == spec
+    with pytest.raises(BundleError, match=r"UpstreamDownError: expected an upstream at .*, got"):
+        load_bundle(tmp_path / "bundle")
 
 
 def _png(levels: np.ndarray) -> bytes:
