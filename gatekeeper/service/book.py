@@ -18,6 +18,7 @@ from gatekeeper.service.feedback_bodies import FeedbackBody, FeedbackRequest
 from gatekeeper.service.ledger import Entry, Ledger
 from gatekeeper.service.schemas import DecisionBody, SampleBody
 from gatekeeper.service.trust_metrics import TrustMetrics
+from gatekeeper.signals import N_SCALARS
 
 _DRAWS = float(2**63)
 # What a stalled test may leave behind; older images are forgotten then.
@@ -163,7 +164,8 @@ class Book:
             return
         seen.append(
             Seen(
-                signals=answer.signals,
+                # The spectrum is not tested; a copy, so that it does not keep the whole row.
+                signals=answer.signals[:N_SCALARS].copy(),
                 raw_reliability=body.attempts[0].reliability,
                 reliability=body.reliability,
                 accepted=accepted,
