@@ -7,6 +7,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from gatekeeper.review.candidates import Candidate
 from gatekeeper.review.queue import ReviewQueue
@@ -18,9 +19,10 @@ class Capture:
     """A thread that encodes and stores what it is offered.
 
     Args:
-        queue: Where the images go.
+        review: Where the images go.
         waiting: Images that may wait to be stored; more are dropped and counted.
         on_drop: Called for each image that is dropped, here or because the disk refuses.
+        expire_every_s: How long nothing may come before what is too old is removed all the same.
     """
 
     def __init__(
@@ -29,9 +31,11 @@ class Capture:
         *,
         waiting: int = 256,
         on_drop: Callable[[], None] = lambda: None,
+        expire_every_s: float = 3600.0,
     ) -> None:
         self.review = review
         self._on_drop = on_drop
+        self._expire_every_s = expire_every_s
         self._offered: queue.Queue[Candidate | None] = queue.Queue(waiting)
         self._thread = threading.Thread(
             target=self._store_all, name="gatekeeper-review", daemon=True
@@ -52,10 +56,22 @@ class Capture:
         self.review.close()
 
     def _store_all(self) -> None:
-        while (candidate := self._offered.get()) is not None:
+        while True:
             try:
-                self.review.take(candidate)
-            except (OSError, sqlite3.Error):
-                # A full disk or a locked database: later images must still have their chance.
-                _LOG.exception("an image cannot be stored for review")
+                candidate = self._offered.get(timeout=self._expire_every_s)
+            except queue.Empty:
+                self._try(self.review.expire)
+                continue
+            if candidate is None:
+                return
+            if not self._try(partial(self.review.take, candidate)):
                 self._on_drop()
+
+    def _try(self, work: Callable[[], object]) -> bool:
+        """Whether it went well: a full disk or a locked database must not end the thread."""
+        try:
+            work()
+        except (OSError, sqlite3.Error):
+            _LOG.exception("the review queue cannot be written")
+            return False
+        return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,22 @@ def test_what_has_no_place_or_fails_is_counted_and_holds_nobody_up(
     go_on.set()
     capture.close()
     assert len(dropped) == 2
-    assert "cannot be stored for review" in caplog.text
+    assert "the review queue cannot be written" in caplog.text
     again = ReviewQueue(tmp_path, max_images=10)
     assert {item.decision_id for item in again.all_items()} == {"abstained-1", "abstained-2"}
     again.close()
+
+
+def test_what_is_too_old_goes_though_nothing_comes(
+    tmp_path: Path, make: Callable[..., Candidate], clock: Any
+) -> None:
+    review = ReviewQueue(tmp_path, max_images=10, keep_days=1, clock=clock)
+    review.take(make(1))
+    capture = Capture(review, expire_every_s=0.01)
+    clock.now += 86_401
+    for _ in range(1000):
+        if not review.all_items():
+            break
+        threading.Event().wait(0.01)
+    assert review.all_items() == []
+    capture.close()
