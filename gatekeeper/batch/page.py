@@ -48,9 +48,10 @@ def _view(summary: Mapping[str, Any], lineage: Mapping[str, str]) -> dict[str, A
     decided = summary["n_decided"]
     return {
         "shard": summary["shard"],
-        "certified": bool(summary["certificate"]["certified"]),
+        "good": bool(summary["certificate"]["certified"]) and not summary["below_certificate"],
+        "heading": _heading(summary),
         "sentence": _sentence(summary),
-        "verdict": _verdict(summary["certificate"]),
+        "verdict": _verdict(summary),
         "tiles": _tiles(summary),
         "reasons": _rows(
             {code: (f"{code} {Reason(code).text}", n) for code, n in summary["reasons"].items()},
@@ -82,15 +83,30 @@ def _sentence(summary: Mapping[str, Any]) -> str:
     return f"{text} {whole(errors)} of {whole(n)} files hold no answer." if errors else text
 
 
-def _verdict(certificate: Mapping[str, Any]) -> str:
+def _heading(summary: Mapping[str, Any]) -> str:
+    if summary["below_certificate"]:
+        return "✕ Images unlike those that were certified"
+    if summary["certificate"]["certified"]:
+        return "✓ Decided by a certified policy"
+    return "✕ Decided by a policy without a certificate"
+
+
+def _verdict(summary: Mapping[str, Any]) -> str:
+    certificate = summary["certificate"]
     if not certificate["certified"]:
         return f"The policy of this bundle holds no certificate: {certificate['reason']}"
-    return (
+    promise = (
         f"On the conditions that it was certified for, accepted answers are wrong at most "
         f"{short_percent(certificate['target_risk'])} of the time, at "
-        f"{short_percent(certificate['confidence_level'])} confidence. Whether these images are "
-        "such, the certificate does not know."
+        f"{short_percent(certificate['confidence_level'])} confidence."
     )
+    if summary["below_certificate"]:
+        return (
+            f"{promise} These are expected to be right {percent(summary['expected_accuracy'])} of "
+            "the time only, so the images are most likely unlike those: have people label some of "
+            "the accepted answers before you rely on them."
+        )
+    return f"{promise} Whether these images are such, the certificate does not know."
 
 
 def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -69,6 +69,13 @@ class Tally:
         """Share of the rows that hold an error, in [0, 1]; 0 where there are no rows."""
         return sum(self._counts["error"].values()) / self._n if self._n else 0.0
 
+    def _is_below_certificate(self, accepted: int) -> bool:
+        """Whether the accepted answers look worse than certified: unlike images, most likely."""
+        certificate = self._facts.certificate
+        if not (accepted and certificate["certified"]):
+            return False
+        return bool(self._expected_right / accepted < 1 - certificate["target_risk"])
+
     def to_json(self) -> dict[str, Any]:
         """The summary, JSON-ready; a share that is not defined is None."""
         actions = self._counts["action"]
@@ -85,6 +92,7 @@ class Tally:
             "failure_rate": self.failure_rate,
             "coverage": _share(accepted, decided),
             "expected_accuracy": _share(self._expected_right, accepted),
+            "below_certificate": self._is_below_certificate(accepted),
             "reasons": _sorted(self._counts["reason"]),
             "errors": _sorted(self._counts["error"]),
             "error_examples": self._examples,

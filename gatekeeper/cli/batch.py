@@ -182,6 +182,12 @@ def _line(summary: dict[str, Any]) -> str:
         f"({summary['n_accepted_after_restoration']:,} of them after restoration), "
         f"{summary['n_abstained']:,} abstained, {summary['n_errors']:,} without an answer"
         + (f"; {left_out:,} other files left out" if left_out else "")
+        + (
+            ". The accepted answers look less reliable than certified: these images are most "
+            "likely unlike those of the certificate"
+            if summary["below_certificate"]
+            else ""
+        )
     )
 
 

@@ -54,7 +54,10 @@ def import_ray(part: str = "ray") -> Any:  # noqa: ANN401  # a module that may n
 
 @contextmanager
 def connected(address: str | None, needs: Needs, *, dashboard: bool = False) -> Iterator[Any]:
-    """Ray, connected to a cluster; one that is started here listens on the loopback only.
+    """Ray, connected to a cluster.
+
+    The dashboard of one that is started here listens on the loopback; Ray's other ports are open to
+    the network, behind Ray's own token.
 
     Args:
         address: Of a running cluster, such as ``"auto"`` or ``"HOST:PORT"``; None starts one on

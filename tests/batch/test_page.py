@@ -78,6 +78,14 @@ def test_no_image_decided_and_no_certificate(summary, facts):
     assert "holds no certificate: too few images" in page
 
 
+def test_images_unlike_those_of_the_certificate_are_no_good_news(summary):
+    body = with_counts(summary, expected_accuracy=0.792, below_certificate=True)
+    page = render_batch(body, {}).replace("\u00a0", " ")
+    assert "✕ Images unlike those that were certified" in page
+    assert "expected to be right 79.2 % of the time only" in page
+    assert 'class="banner good"' not in page
+
+
 def test_the_highest_bar_fills_the_drawing(summary):
     page = render_batch(with_counts(summary), {})
     heights = [float(each) for each in re.findall(r'class="bar".*?height="([\d.]+)"', page)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
@@ -50,6 +52,18 @@ def test_counts_and_shares(facts):
     assert body["error_examples"] == [
         {"path": "3.png", "error": "truncated", "error_text": "expected …"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("target_risk", "certified", "below"),
+    [(0.02, True, False), (0.0199, True, True), (0.0199, False, False)],
+)
+def test_answers_that_look_worse_than_certified(facts, target_risk, certified, below):
+    # Their mean reliability is 0.98.
+    certificate = {**facts.certificate, "target_risk": target_risk, "certified": certified}
+    tally = Tally(replace(facts, certificate=certificate))
+    tally.add(table(ROWS))
+    assert tally.to_json()["below_certificate"] is below
 
 
 def test_the_histogram_has_closed_ends(facts):
