@@ -51,6 +51,7 @@ DOORS = {
     "starlette": "service",
     "uvicorn": "service",
     "ray": "scale",
+    "opentelemetry": "service.tracing",
 }
 
 # Not rooms: the façade (lazy, checked in test_public_names.py) and `python -m gatekeeper`.
