@@ -214,6 +214,27 @@ def test_labels_by_keyboard_reach_the_queue_and_the_ledger(
         assert (risk["n_labels"], risk["n_wrong"], risk["n_others"]) == (1, 0, 1)
 
 
+def test_another_bundle_is_noticed_by_its_decisions(browser: Any, base: str) -> None:
+    asked: list[str] = []
+
+    def answer(route: Any) -> None:
+        told = route.fetch().json()
+        if not asked:  # what was served when the page was opened
+            told["versions"]["bundle"] = "0" * 64
+        asked.append(route.request.url)
+        route.fulfill(json=told)
+
+    with a_page(browser, base) as (page, wrong):
+        page.route("**/console/api/setup", answer)
+        page.goto(f"{base}/console")
+        settled(page)
+        with urllib.request.urlopen(f"{base}/readyz", timeout=20) as ready:  # noqa: S310
+            bundle = json.load(ready)["versions"]["bundle"]
+        page.wait_for_selector(f"#identity code:text('{bundle[:12]}')")
+        assert len(asked) == 2
+        assert wrong == []
+
+
 def version(number: int, **changes: Any) -> VersionBody:
     given = {
         "version": number,

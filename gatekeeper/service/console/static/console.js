@@ -63,6 +63,7 @@ async function begin() {
 }
 
 wireKey(begin);
+addEventListener("served-changed", begin);
 addEventListener("hashchange", () => {
   show();
   byId("main").focus({ preventScroll: true });

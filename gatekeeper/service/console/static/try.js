@@ -150,6 +150,10 @@ function show(trial, asked, total) {
   byId("looks").replaceChildren(...looks(trial));
   timings(trial.timings, total);
   byId("details").hidden = false;
+  const { bundle } = decision.versions;
+  if (bundle !== setup.versions.bundle || decision.certificate.certified !== setup.certificate.certified) {
+    dispatchEvent(new Event("served-changed"));
+  }
   drawSweep(asked);
   byId("result").dataset.count = String((count += 1));
 }
