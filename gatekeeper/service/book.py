@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import TypeAlias
 
 from gatekeeper.decision import Action, Decision
 from gatekeeper.engine import EngineAnswer
@@ -24,10 +25,13 @@ _DRAWS = float(2**63)
 # What a stalled test may leave behind; older images are forgotten then.
 _WINDOWS_KEPT = 20
 
+Decider: TypeAlias = tuple[str, str]
+"""Bundle and its version in the registry, "" for none: two versions may hold the same bundle."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums over a period of the decisions of one bundle.
+    """Sums over a period of the decisions of one bundle under one version.
 
     Attributes:
         decisions: All of them.
@@ -77,8 +81,9 @@ class Book:
         self._clock = clock
         self._watches: dict[str, TrafficWatch] = {}
         self._seen: dict[str, deque[Seen]] = {}
-        self._totals: dict[str, Totals] = {}
+        self._totals: dict[Decider, Totals] = {}
         self._adding = threading.Lock()
+        self._testing = threading.Lock()
 
     # --- in the engine's thread, when a bundle becomes ready -------------------------------------
 
@@ -145,7 +150,7 @@ class Book:
 
     def _count(self, body: DecisionBody, accepted: bool) -> None:
         self._add(
-            body.versions.bundle,
+            (body.versions.bundle, body.versions.version or ""),
             Totals(
                 decisions=1,
                 accepted=int(accepted),
@@ -154,9 +159,9 @@ class Book:
             ),
         )
 
-    def _add(self, bundle: str, more: Totals) -> None:
+    def _add(self, decider: Decider, more: Totals) -> None:
         with self._adding:
-            self._totals[bundle] = self._totals.get(bundle, Totals()) + more
+            self._totals[decider] = self._totals.get(decider, Totals()) + more
 
     def _see(self, body: DecisionBody, answer: EngineAnswer, accepted: bool) -> None:
         seen = self._seen.get(body.versions.bundle)
@@ -192,7 +197,7 @@ class Book:
         if not done.repeated:
             wrong = counted and not done.right
             self._add(
-                done.entry.bundle,
+                (done.entry.bundle, done.entry.version),
                 Totals(labels=1, labels_counted=int(counted), wrong_counted=int(wrong)),
             )
         return FeedbackBody(
@@ -210,13 +215,14 @@ class Book:
         watch, seen = self._watches.get(bundle), self._seen.get(bundle)
         if watch is None or seen is None:
             return TrafficState()
-        if len(seen) >= WINDOW:
-            taken = [seen.popleft() for _ in range(len(seen) // WINDOW * WINDOW)]
-            watch.test(taken)
-        return watch.state
+        with self._testing:
+            if len(seen) >= WINDOW:
+                taken = [seen.popleft() for _ in range(len(seen) // WINDOW * WINDOW)]
+                watch.test(taken)
+            return watch.state
 
-    def take_totals(self) -> dict[str, Totals]:
-        """The sums since the last time, by bundle."""
+    def take_totals(self) -> dict[Decider, Totals]:
+        """The sums since the last time, by bundle and version."""
         with self._adding:
             taken, self._totals = self._totals, {}
         return taken

@@ -161,6 +161,7 @@ class Host:
         """
         before, self._lane = self._lane, lane
         self._show(lane)
+        self.heed_labels()  # labels may have come while another lane decided
         return before
 
     def heed_labels(self) -> None:

@@ -66,14 +66,14 @@ class Reporter:
             served: What decides now.
             known: Other versions that the period may be about.
         """
-        of_bundle = {version.bundle: version for version in known}
+        versions = {(each.bundle, str(each.version)): each for each in known}
         if served is not None:
-            of_bundle[served.bundle] = served
+            versions[served.bundle, str(served.version)] = served
         now = self._clock()
-        for bundle, totals in self._book.take_totals().items():
-            if bundle in of_bundle:
-                metrics = figures(totals) | self._risk(bundle)
-                self._waiting.append(_Report(of_bundle[bundle], metrics, now))
+        for decider, totals in self._book.take_totals().items():
+            if decider in versions:
+                metrics = figures(totals) | self._risk(decider[0])
+                self._waiting.append(_Report(versions[decider], metrics, now))
         while len(self._waiting) > self._most:
             self._waiting.popleft()
             self._metrics.report_dropped()

@@ -18,6 +18,8 @@ from gatekeeper.service.watcher import Watcher
 from gatekeeper.settings import Settings
 
 _UPKEEP_S = 1.0
+# What mlflow may take for the last report: an orderly stop takes less than half a minute.
+_REPORT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Upkeep:
     def close(self) -> None:
         """Do it a last time, and let go of the ledger; called once the host is closed."""
         self._tending.close()
-        self._reporting.close()
+        self._reporting.close(_REPORT_S)
         if self._trust.book is not None:
             self._trust.book.close()
 

@@ -27,6 +27,7 @@ _CHECK_EVERY_S = 0.25
 # A request that has just chosen its lane is not counted yet.
 _GRACE_S = 1.0
 _LOAD_S = 600.0
+_CLOSE_S = 2.0
 # A new version is undone where an engine is lost, or where it fails on so many images.
 _FAILURES = 3
 _FAILURE_SHARE = 0.1
@@ -175,8 +176,9 @@ class Watcher:
 
     def close(self) -> None:
         """Follow no more, and close all lanes but the one that decides."""
-        self._looking.close()
-        self._checking.close()
+        # A candidate that is being loaded is not waited for: the process is about to end.
+        self._looking.close(_CLOSE_S)
+        self._checking.close(_CLOSE_S)
         lanes = [lane for lane, _ in self._retired]
         if self._proven is not None:
             lanes.append(self._proven.lane)

@@ -89,8 +89,8 @@ def test_a_decision_is_entered_drawn_and_summed_up(book: Book, answers: list[Eng
     done = book.ledger.label(accepted[0].label or 0, request_id=f"r{bodies.index(accepted[0])}")
     assert (done.right, done.entry.version, done.entry.taken) == (True, "4", 7.0)
     assert (done.entry.n_classes, done.entry.covered, done.entry.counts) == (10, True, True)
-    [(bundle, totals)] = book.take_totals().items()
-    assert bundle == "c" * 64
+    [(decider, totals)] = book.take_totals().items()
+    assert decider == ("c" * 64, "4")
     assert totals == Totals(
         decisions=len(bodies),
         accepted=len(accepted),

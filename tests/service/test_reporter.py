@@ -76,9 +76,9 @@ def test_each_version_gets_its_own_aggregate_and_a_quiet_period_none(parts: Any)
     book, sink, reporter, _ = parts
     one, two = version(1), version(2)
     book.ledger.open_monitor(two.bundle, target_risk=0.1, confidence_level=0.9, share=0.5)
-    book._add(one.bundle, Totals(decisions=1))
-    book._add(two.bundle, Totals(decisions=2, accepted=1))
-    book._add("a directory's", Totals(decisions=5))
+    book._add((one.bundle, "1"), Totals(decisions=1))
+    book._add((two.bundle, "2"), Totals(decisions=2, accepted=1))
+    book._add(("a directory's", ""), Totals(decisions=5))
     reporter.report(two, (one,))
     reporter.report(two, (one,))
     assert [(number, metrics["decisions"], at) for number, metrics, at in sink.taken] == [
@@ -94,7 +94,7 @@ def test_while_mlflow_is_down_aggregates_wait_within_bounds(parts: Any) -> None:
     served = version(1)
     sink.down = True
     for decisions in (1, 2, 3):
-        book._add(served.bundle, Totals(decisions=decisions))
+        book._add((served.bundle, "1"), Totals(decisions=decisions))
         reporter.report(served, ())
     assert sink.taken == []
     assert "gatekeeper_tracking_waiting 2.0" in shown()

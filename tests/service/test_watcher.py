@@ -336,3 +336,22 @@ def test_moving_the_alias_under_load_loses_and_mixes_nothing(bench: Bench) -> No
         assert body["model_id"] == body["versions"]["classifier"] == f"fake@{number}"
         assert answer.headers["X-Gatekeeper-Bundle"] == digest(number)
     assert seen == {1, 2, 3}
+
+
+def test_a_certificate_that_is_withdrawn_meanwhile_is_so_when_its_version_is_back(
+    bench: Bench,
+) -> None:
+    client = ready(bench.serve(feedback_share=1.0, probation_s=60.0))
+    of_first = [decide(client).json()["decision_id"] for _ in range(10)]
+    bench.source.champion = 2
+    wait_until(lambda: served(client) == "2")
+    for each in of_first:
+        answer = client.post("/v1/feedback", json={"decision_id": each, "label": 0})
+        assert answer.json()["counted"] is True
+    assert decide(client).json()["certified"] is True
+    bench.source.champion = 1
+    wait_until(lambda: served(client) == "1")
+    body = decide(client).json()
+    assert (body["model_id"], body["certified"]) == ("fake@1", False)
+    assert body["certificate"]["withdrawn"].startswith("Withdrawn at label")
+    assert bench.loads == [1, 2]  # the first was still there
