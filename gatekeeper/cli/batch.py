@@ -13,7 +13,7 @@ from gatekeeper.cli.options import add_bundle, add_command
 from gatekeeper.errors import InputError
 
 if TYPE_CHECKING:
-    from gatekeeper.batch import BatchOptions, Facts, Runner
+    from gatekeeper.batch import Facts, Runner
     from gatekeeper.pipeline import Gatekeeper
 
 _EXAMPLE = """  gatekeeper batch runs/demo/bundle photos/ decided.parquet
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             summary = run_batch(
                 plan,
                 facts,
-                _runner(arguments, gatekeeper, bundle, facts, options),
+                _runner(arguments, gatekeeper, bundle, facts),
                 files,
                 engine=arguments.engine,
                 resume=arguments.resume,
@@ -129,7 +129,6 @@ def _runner(
     gatekeeper: Gatekeeper,
     bundle: Path,
     facts: Facts,
-    options: BatchOptions,
 ) -> Runner:
     if arguments.engine == "local":
         from gatekeeper.batch import LocalRunner

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from gatekeeper.batch import TIMINGS
+from gatekeeper.cli import batch
 from gatekeeper.images import load_dataset
 from gatekeeper.pipeline import Gatekeeper
 
@@ -191,3 +193,19 @@ def test_kill_9_and_resume_give_the_same_rows(gatekeeper, fitted, images, decide
     assert rows(output) == rows(whole)
     again = gatekeeper(*arguments, "--resume", "--json")
     assert again.out == done.out
+
+
+def test_the_options_of_ray_reach_its_runner(monkeypatch):
+    class Gate:
+        limits = "limits"
+
+    monkeypatch.setattr("gatekeeper.scale.RayRunner", lambda *told: told)
+    parser = argparse.ArgumentParser()
+    batch.add_parser(parser.add_subparsers())
+    words = "batch b i o.parquet --engine ray --address auto --workers 4 --restore-workers 3"
+    more = "--decode-workers 5 --gpus 0.5 --cpus 2"
+    arguments = parser.parse_args([*words.split(), *more.split()])
+    bundle, facts, limits, options = batch._runner(arguments, Gate(), "bundle", "facts")
+    assert (bundle, facts, limits) == ("bundle", "facts", "limits")
+    assert (options.address, options.gpus, options.cpus) == ("auto", 0.5, 2.0)
+    assert (options.workers, options.restore_workers, options.decode_workers) == (4, 3, 5)
