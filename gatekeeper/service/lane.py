@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -202,7 +201,6 @@ class _Health:
         self.images = 0
         self.failures = 0
         self.losses = 0
-        self.since = time.monotonic()
 
     def batch_done(self, stage: Stage, n: int, seconds: float) -> None:
         """Count a computed batch."""
