@@ -7,7 +7,8 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 TEST_WORKERS ?= auto
 BENCH_ARGS ?=
-FUZZ_EXAMPLES ?= 20000
+FUZZ_EXAMPLES ?= 2000
+FUZZ_SECONDS ?= 240
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -43,8 +44,10 @@ format: $(INSTALLED_TEST)  ## format the code and apply safe lint fixes
 bench: $(INSTALLED)  ## recompute benchmarks/results/demo.json
 	$(PY) -m benchmarks.demo $(BENCH_ARGS)
 
-fuzz: $(INSTALLED_TEST)  ## the property tests with fresh seeds and FUZZ_EXAMPLES examples each
+fuzz: $(INSTALLED_TEST)  ## property tests with fresh seeds, then decoder and protocol for FUZZ_SECONDS each
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PY) -m pytest -m hypothesis $(PYTEST_ARGS)
+	$(PY) -m tests.fuzz decode $(FUZZ_SECONDS)
+	$(PY) -m tests.fuzz v2 $(FUZZ_SECONDS)
 
 docs: $(INSTALLED_TEST)  ## check what the documents say: doctests, links, tables
 	$(PY) -m pytest gatekeeper tests/test_docs.py $(PYTEST_ARGS)

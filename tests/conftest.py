@@ -17,10 +17,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
-SHARING = ("benchmarks", "cli", "evaluation", "levels", "report", "tracking")
+SHARING = ("benchmarks", "cli", "evaluation", "levels", "report", "scale", "tracking")
 """Folders whose tests share fixtures that take seconds to make."""
 OF_THE_WHEEL = ("test_packaging.py", "test_wheel_serving.py")
-LONGEST = ("benchmarks", "cli", "test_notebooks.py", "test_readme.py")
+LONGEST = ("benchmarks", "cli", "scale", "test_notebooks.py", "test_readme.py")
 LOOPBACK = ("127.0.0.1", "::1", "localhost", "")
 
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)
