@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -99,18 +99,39 @@ def gap_closed(right: Mapping[str, BoolArray]) -> tuple[float, float, float]:
     return float(value), float(low), float(high)
 
 
-def sigma_figures(cells: Sequence[Cell], size: Size) -> list[Figure]:
-    """Gap closed at each sigma, and restored accuracy against the peers."""
+def gap_name(sigma: float) -> str:
+    """Name of the figure of one sigma."""
+    return f"gap_closed_sigma_{round(10 * sigma):02d}"
+
+
+def without_meaning(cells: Sequence[Cell]) -> dict[str, str]:
+    """Figures that divide by nothing here, and why; they are told and not written as numbers."""
+    found = {}
+    for cell in cells:
+        checks = {gap_name(s): lambda s=s, c=cell: gap_closed(c.right[s]) for s in SIGMAS}  # type: ignore[misc]
+        checks["arbitration_efficiency"] = lambda c=cell: efficiency(c.gate["arbitration"])  # type: ignore[misc]
+        for name, check in checks.items():
+            try:
+                check()
+            except InputError as error:
+                found[name] = f"{cell.classifier}, seed {cell.seed}: {error}"
+    return found
+
+
+def sigma_figures(
+    cells: Sequence[Cell], size: Size, undefined: Collection[str] = ()
+) -> list[Figure]:
+    """Gap closed at each sigma that is not ``undefined``, and accuracy against the peers."""
     note = (
         f"mean over classifiers and seeds; the ceiling is the classifier tuned for "
         f"{size.ceiling_steps} steps of {size.batch_size} restored images"
     )
     figures = []
-    for sigma in SIGMAS:
+    for sigma in (each for each in SIGMAS if gap_name(each) not in undefined):
         value, low, high = np.mean([gap_closed(cell.right[sigma]) for cell in cells], axis=0)
         figures.append(
             Figure(
-                name=f"gap_closed_sigma_{round(10 * sigma):02d}",
+                name=gap_name(sigma),
                 value=float(value),
                 low=float(low),
                 high=float(high),
@@ -142,8 +163,8 @@ def sigma_figures(cells: Sequence[Cell], size: Size) -> list[Figure]:
     return figures
 
 
-def gate_figures(cells: Sequence[Cell]) -> list[Figure]:
-    """Clean flips, harm, help, arbitration and certified coverage."""
+def gate_figures(cells: Sequence[Cell], undefined: Collection[str] = ()) -> list[Figure]:
+    """Clean flips, harm, help, arbitration unless ``undefined``, and certified coverage."""
 
     def counted(name: str, value: float, target: float, lower: bool, note: str) -> Figure:
         return Figure(
@@ -163,6 +184,11 @@ def gate_figures(cells: Sequence[Cell]) -> list[Figure]:
         [cell.gate["noise"] for cell in cells], axis=0
     )
     coverage = np.mean([cell.gate["coverage"] for cell in cells], axis=0)
+    arbitration = []
+    if "arbitration_efficiency" not in undefined:
+        value = fmean(efficiency(cell.gate["arbitration"]) for cell in cells)
+        note = "declared mix; single paths: no restorer, or one of four for everything"
+        arbitration = [counted("arbitration_efficiency", value, 0.5, False, note)]
     return [
         counted(
             "clean_flips_test_dev", float(test[worst, 0]), 2, True,
@@ -179,10 +205,7 @@ def gate_figures(cells: Sequence[Cell]) -> list[Figure]:
             "harm_excess_elsewhere", max(float(cell.gate["elsewhere"][0]) for cell in cells),
             0.002, True, "worst family outside noise, held-out ones included, worst gate",
         ),
-        counted(
-            "arbitration_efficiency", fmean(efficiency(cell.gate["arbitration"]) for cell in cells),
-            0.5, False, "declared mix; single paths: no restorer, or one of four for everything",
-        ),
+        *arbitration,
         Figure(
             name="certified_coverage_gain", value=float(coverage[0]), low=float(coverage[1]),
             high=float(coverage[2]), target=0.08, direction="higher", judged="low",
@@ -287,7 +310,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.work or cache_dir() / "benchmarks" / NAME,
     )
     size = Size() if spec else QUICK
-    figures = [*sigma_figures(cells, size), *gate_figures(cells)]
+    undefined = without_meaning(cells)
+    figures = [*sigma_figures(cells, size, undefined), *gate_figures(cells, undefined)]
+    for name, why in undefined.items():
+        print(f"{name:<36}not defined: {why}")
     for figure in figures:
         verdict = "holds" if figure.holds else "DOES NOT HOLD"
         print(f"{figure.name:<36}{figure.value:>10.4f}  target {figure.target:>7}  {verdict}")
@@ -299,7 +325,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         data=described(data, spec or "digits", n_judged),
         seconds=time.perf_counter() - started,
         figures=figures,
-        table=[row for cell in cells for row in rows_of(cell)],
+        table=[
+            *(row for cell in cells for row in rows_of(cell)),
+            *({"method": "not defined", "figure": n, "why": w} for n, w in undefined.items()),
+        ],
         # A quick run must not pass for the benchmark.
         folder=arguments.out or (Path("runs") / "benchmarks" if arguments.quick else RESULTS),
     )

@@ -72,11 +72,11 @@ class Size:
 
 
 QUICK = Size(
-    unet_steps=8,
-    autoencoder_steps=8,
+    unet_steps=30,
+    autoencoder_steps=30,
     widths=(4, 8),
     batch_size=16,
-    ceiling_steps=4,
+    ceiling_steps=40,
     sigma_images=60,
 )
 

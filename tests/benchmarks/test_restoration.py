@@ -17,6 +17,7 @@ from benchmarks.restoration import (
     gate_figures,
     rows_of,
     sigma_figures,
+    without_meaning,
 )
 from benchmarks.restoration_gates import HELD_OUT, RESTORER_OF, SEEN, gate_recipe, halves
 from benchmarks.restoration_runs import CEILING, CONDITIONS, RESTORED, SIGMAS, Size
@@ -68,6 +69,19 @@ def test_gap_closed_by_hand() -> None:
 def test_no_gap_is_refused() -> None:
     with pytest.raises(InputError, match="a ceiling above the accuracy on noisy images"):
         gap_closed(right({**ACCURACIES, CEILING: 0.4}))
+
+
+def test_what_divides_by_nothing_is_told_and_left_out() -> None:
+    good = cell()
+    level = {**good.right, 0.2: right({**ACCURACIES, CEILING: 0.4})}
+    flat = replace(good, right=level, gate={**good.gate, "arbitration": np.array([0.8, 0.8, 0.8])})
+    assert without_meaning([good]) == {}
+    undefined = without_meaning([good, flat])
+    assert set(undefined) == {"gap_closed_sigma_02", "arbitration_efficiency"}
+    assert undefined["gap_closed_sigma_02"].startswith("a, seed 0: expected a ceiling above")
+    names = [f.name for f in sigma_figures([good, flat], Size(), undefined)]
+    names += [f.name for f in gate_figures([good, flat], undefined)]
+    assert names == [name for name in NAMES if name not in undefined]
 
 
 def test_figures_of_noise_by_hand() -> None:
