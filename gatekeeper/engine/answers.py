@@ -94,6 +94,7 @@ class EngineAnswer:
         marks: Where its time went, in the order of the stages that it passed.
         image: The restored image, shape (3, H, W), where its answer is the one that is kept; None
             where that of the image as received is, or the gatekeeper does not tell.
+        signals: Of the image as received, shape (D,); None where the gatekeeper does not tell.
     """
 
     outcome: Decision | Failure
@@ -102,6 +103,7 @@ class EngineAnswer:
     probabilities: FloatArray | None = None
     marks: tuple[Mark, ...] = ()
     image: Tensor | None = None
+    signals: FloatArray | None = None
 
 
 def failed(

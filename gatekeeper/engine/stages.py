@@ -29,11 +29,13 @@ class Judged:
         decision: The gate's.
         probabilities: Softmax of the kept attempt's logits, shape (K,), or None.
         image: The restored image, shape (3, H, W), where its answer is kept; else None.
+        signals: Of the image as received, shape (D,), or None.
     """
 
     decision: Decision
     probabilities: FloatArray | None = None
     image: Tensor | None = None
+    signals: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -170,8 +172,14 @@ class GatekeeperStages:
         keep = self._fitted.gate.replay(first.raw, second.counted).keep_restored
         logits = np.where(keep[:, None], second.logits, first.look.logits)
         return [
-            Judged(decision=decision, probabilities=np.exp(log_softmax(row)))
-            for decision, row in zip(self._gatekeeper.conclude(first, second), logits, strict=True)
+            Judged(
+                decision=decision,
+                probabilities=np.exp(log_softmax(row)),
+                signals=np.array(signals),
+            )
+            for decision, row, signals in zip(
+                self._gatekeeper.conclude(first, second), logits, first.look.signals, strict=True
+            )
         ]
 
 

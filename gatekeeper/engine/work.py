@@ -150,6 +150,7 @@ def settled(judged: Judged, gear: Gear, *degraded: str) -> EngineAnswer:
         degraded=degraded,
         probabilities=judged.probabilities,
         image=judged.image,
+        signals=judged.signals,
     )
 
 
