@@ -81,14 +81,14 @@ _TESTS = """
   shift-aware calibrator, with that ResNet. No test image was looked at.
 - `resshift`, `noise_adaptation`, `denoise_then_classify`, `evaluation`, `restoration`,
   `restoration_speed`, `serving`, `batch`, `scale` and `console` have run as `--quick` only, or
-  not in full. In short development runs Noise-DA did not beat plain training on real camera noise, and
-  ResShift lost PSNR on two of its four tasks: nothing is claimed about how well they restore. The
-  noise range of `noise_adaptation` was set after a look at camera pairs, some of them judged ones.
+  not in full. In short development runs Noise-DA did not beat plain training on real camera noise,
+  and ResShift lost PSNR on two of its four tasks: nothing is claimed about how well they restore.
+  The noise range of `noise_adaptation` was set after a look at camera pairs, some of them judged ones.
 - The service's load figures (throughput beside peers, overload, bursts) have not been measured. Its
-  decoder and parser were fuzzed by coverage for three minutes each (272,542 files, 431,214 requests,
-  no crash) and not for longer; no soak of an hour has been run.
-- `registry verify` does not count `trust_judged`, the router and the switch margin again; its output
-  says so.
+  decoder and parser were fuzzed by coverage for three minutes each (272,542 files and 431,214
+  requests, no crash) and not for longer; no soak of an hour has been run.
+- `registry verify` does not count `trust_judged`, the router and the switch margin again, and says
+  so.
 - Nothing has run on a GPU; the code is written for one and proven on CPU.
 - The Dockerfile has not been built, and the Kubernetes manifest has run on no cluster.
 - Ray has run on two nodes of one machine only.
