@@ -83,7 +83,7 @@ _TESTS = """
   `restoration_speed`, `serving`, `batch`, `scale` and `console` have run as `--quick` only, or
   not in full. In short development runs Noise-DA did not beat plain training on real camera noise,
   and ResShift lost PSNR on two of its four tasks: nothing is claimed about how well they restore.
-  The noise range of `noise_adaptation` was set after a look at camera pairs, some of them judged ones.
+  The noise range of `noise_adaptation` was set after a look at camera pairs, some of them judged.
 - The service's load figures (throughput beside peers, overload, bursts) have not been measured. Its
   decoder and parser were fuzzed by coverage for three minutes each (272,542 files and 431,214
   requests, no crash) and not for longer; no soak of an hour has been run.
