@@ -46,8 +46,9 @@ OPTIONS = SecondOpinionRecipe()
 PARTS = ("fit", "calibrate", "test")
 
 _QUICK = SecondOpinionRecipe(
-    widths=(4, 4, 8, 8),
+    widths=(16, 16, 16, 16),
     depth=1,
+    largest_side_px=12,
     looks_per_image=2,
     training=ClassifierTraining(epochs=1, min_steps=1, batch_size=64),
 )

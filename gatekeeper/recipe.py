@@ -24,7 +24,8 @@ _TRAINED = "autoencoder"
 _BUNDLE_FILES = {"gate", "classifier", "golden", "second_opinion"}
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-_Width = Annotated[int, Field(ge=2, multiple_of=2)]
+# Training narrower convolutions in channels-last on several threads corrupts memory in torch 2.14.
+_Width = Annotated[int, Field(ge=16, multiple_of=2)]
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -228,7 +229,7 @@ class SecondOpinionRecipe(_Strict):
     """A small network of the gate's own, trained on degraded *train* images, as a probe.
 
     Attributes:
-        widths: Channels of its four stages.
+        widths: Channels of its four stages, each at least 16 and even.
         depth: Residual blocks per stage.
         largest_side_px: Larger images are brought to this longest side before it looks; its cost
             does not grow with the classifier's input.

@@ -40,16 +40,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["GATEKEEPER_HOME"] = str(home)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
-    # Workers share the cores; two threads in each of them would only wait for one another.
-    alone = "PYTEST_XDIST_WORKER" not in os.environ
-    os.environ.setdefault("OMP_NUM_THREADS", "2" if alone else "1")
+    # Workers share the cores and inherit this; two threads in each would only wait for one another.
+    shared = bool(config.getoption("numprocesses", None)) or "PYTEST_XDIST_WORKER" in os.environ
+    os.environ.setdefault("OMP_NUM_THREADS", "1" if shared else "2")
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that share what is dear to make run in one worker."""
+    item.add_marker(pytest.mark.xdist_group(_shares_with(item.path)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is dear to make run in one worker, and the longest begin first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_shares_with(item.path)))
+    """The longest begin first."""
     items.sort(key=lambda item: _place(item.path))
 
 

@@ -31,8 +31,9 @@ from gatekeeper.training.second_opinion import degraded_looks, looking_size
 from tests import small_gate
 
 OPTIONS = SecondOpinionRecipe(
-    widths=(4, 4, 8, 8),
+    widths=(16, 16, 16, 16),
     depth=1,
+    largest_side_px=12,
     looks_per_image=2,
     training=ClassifierTraining(epochs=1, min_steps=1, batch_size=32),
 )
@@ -75,7 +76,8 @@ def gate(second: SecondOpinion) -> Gatekeeper:
 
 def test_it_learns_from_each_train_image_clean_and_degraded() -> None:
     data, splits = small_gate.digits(), small_gate.splits()
-    looks = degraded_looks(data, splits.train, OPTIONS, corruptions=SEEN, seed=3)
+    whole = OPTIONS.model_copy(update={"largest_side_px": 28})
+    looks = degraded_looks(data, splits.train, whole, corruptions=SEEN, seed=3)
     n = len(splits.train)
     assert len(looks) == 2 * n
     assert looks.labels.tolist() == [*data.labels[splits.train], *data.labels[splits.train]]
@@ -213,3 +215,8 @@ def test_a_fitter_refuses_evidence_of_another_second_opinion(second: SecondOpini
 def test_trust_is_not_chosen_on_groups_that_it_has_seen() -> None:
     with pytest.raises(ValidationError, match="give trust as a number"):
         PredictorRecipe(trust="choose", second_opinion=OPTIONS)
+
+
+def test_a_network_that_could_not_be_trained_safely_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"widths\.2\n.*greater than or equal to 16"):
+        SecondOpinionRecipe(widths=(16, 16, 8, 16))
