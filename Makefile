@@ -30,7 +30,7 @@ demo: $(INSTALLED)  ## fit and certify a gate on real images, write runs/demo/
 	$(VENV)/bin/gatekeeper demo $(DEMO_ARGS)
 
 test: $(INSTALLED_TEST)  ## run every test
-	$(PY) -m pytest -n $(TEST_WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(TEST_WORKERS) --maxprocesses 4 --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(INSTALLED_TEST)  ## format, lint and types, changing nothing
 	$(PY) -m ruff format --check .

@@ -14,6 +14,8 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
@@ -45,9 +47,15 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1" if shared else "2")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests that share what is dear to make run in one worker."""
-    item.add_marker(pytest.mark.xdist_group(_shares_with(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Tests that share what is dear to make run in one worker, one after another."""
+    return _Sharing(config, log)
+
+
+class _Sharing(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _shares_with(ROOT / nodeid.split("::")[0])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _shares_with(path: Path) -> str:
-    """Name of the group of tests that runs in one worker, one after another."""
+    """Name of the group of tests that runs in one worker."""
     if not path.is_relative_to(TESTS):
         return str(path)
     first = path.relative_to(TESTS).parts[0]
