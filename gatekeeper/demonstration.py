@@ -169,8 +169,10 @@ def run(
         spec, classifier = classifier_of(recipe, data, splits, out, bars)
     with watch.stage("restorers"):
         restorers = restorers_of(recipe, data, splits, classifier, bars)
-    with watch.stage("second opinion"):
-        second = second_opinion_of(recipe, data, splits, out, bars)
+    second = None
+    if recipe.predictor.second_opinion is not None:
+        with watch.stage("second opinion"):
+            second = second_opinion_of(recipe, data, splits, out, bars)
     builder = TableBuilder(
         data,
         classifier,

@@ -43,17 +43,18 @@ class TestRemote(ClassifierContract):
 
     @pytest.fixture(autouse=True)
     def _server(self) -> Iterator[None]:
-        self.nudge = 0.0
+        self.net = network(0.0)
 
         def model(inputs: np.ndarray) -> np.ndarray:
+            # Made beforehand: its seed is global, and requests come on several threads.
             with torch.inference_mode():
-                return network(self.nudge)(torch.from_numpy(inputs.copy())).numpy()
+                return self.net(torch.from_numpy(inputs.copy())).numpy()
 
         with serving(LocalUpstream(model)) as self.local:
             yield
 
     def build(self, folder: Path, *, mean: Any = MEAN, nudge: float = 0.0) -> RemoteClassifier:
-        self.nudge = nudge
+        self.net = network(nudge)
         return RemoteClassifier(
             self.local.v2, class_names=self.class_names, mean=mean, std=STD, size=12,
             revision=f"weights {nudge}",

@@ -8,8 +8,8 @@ import pytest
 from gatekeeper import __version__, cli
 
 COMMANDS = (
-    *("demo", "fit", "evaluate", "levels", "train", "decide", "serve", "audit", "registry"),
-    *("data", "doctor"),
+    *("demo", "fit", "evaluate", "levels", "train", "decide", "batch", "serve", "audit"),
+    *("registry", "data", "doctor"),
 )
 VERBS = (
     *((command,) for command in COMMANDS),

@@ -65,7 +65,7 @@ def test_severities_are_the_default() -> None:
         ("[1, 3]", "[1, 3]\nlevel = [1, 2]", "give severities or levels, not both"),
         ("recognition_weight", "recognise", r"unknown option 'recognise'"),
         ("steps = 12", "steps = 0", r"training\.steps"),
-        ("steps = 12", "step = 12", r"training\.step: Extra"),
+        ("steps = 12", "step = 12", r"training\.step: there is no such key, did you mean 'steps'"),
         ('id = "tiny"', 'id = "../tiny"', "id: "),
         ('kind = "module"', "training = {}", "frozen: leave out its training"),
         ("[training]", '[[unlabelled]]\nname = "camera"\n[training]', "leave out unlabelled"),
