@@ -80,7 +80,7 @@ _TESTS = """
   any more; that views count like the first look, with the shipped MobileNet; the anchors of the
   shift-aware calibrator, with that ResNet. No test image was looked at.
 - `resshift`, `noise_adaptation`, `denoise_then_classify`, `evaluation`, `restoration`,
-  `restoration_speed`, `serving`, `batch`, `scale` and `console` have run as `--quick` only, or
+  `restoration_speed`, `serving`, `batch` and `scale` have run as `--quick` only, or
   not in full. In short development runs Noise-DA did not beat plain training on real camera noise,
   and ResShift lost PSNR on two of its four tasks: nothing is claimed about how well they restore.
   The noise range of `noise_adaptation` was set after a look at camera pairs, some of them judged.
