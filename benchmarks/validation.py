@@ -151,9 +151,11 @@ def traffic_table(body: Mapping[str, Any]) -> str:
 def described(body: Mapping[str, Any]) -> str:
     """Command, date, machine and data of a result in one sentence."""
     data, seeds = body["data"], ", ".join(map(str, body["seeds"]))
+    # What measures speed alone judges no split.
+    images = f"{data['name']}, {data['split']}" if "split" in data else data["name"]
     return (
-        f"`{body['command']}`, {body['date']}, {body['machine']}; {data['name']}, "
-        f"{data['split']}, n = {data['n']:,}; seeds {seeds}."
+        f"`{body['command']}`, {body['date']}, {body['machine']}; {images}, "
+        f"n = {data['n']:,}; seeds {seeds}."
     )
 
 
