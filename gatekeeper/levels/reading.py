@@ -3,11 +3,8 @@
 These numbers are inputs of the learned predictor. They claim nothing by themselves: the map speaks
 about levels, and the level of an image is an estimate.
 
-They are off by default, because they have not helped where that was measured: digits, 1,000 *fit*
-images, a small network, five families left out one at a time with their coordinates left out of
-the map, three seeds. The failure AUROC on the family left out changed by -0.005 on average (-0.012
-to +0.002 by family, each with 21 to 84 wrong answers), on clean images by -0.001. Which signals
-they are read off, the predictor reads anyway.
+They are off by default, because they did not help where that was tried (digits, a small network, one
+family of five left out at a time): which signals they are read off, the predictor reads anyway.
 """
 
 from __future__ import annotations

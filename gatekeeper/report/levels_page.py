@@ -25,7 +25,7 @@ class LevelsContent:
         data: Which images every level was judged on, a phrase.
         lineage: What it was made from: classifier, digests, version, command.
         image_digests: Of the images that every level was counted on.
-        rebalance: Rebalancer of the distortion-classifier that gives a second opinion.
+        rebalance: Rebalancer of the distortion-classifier that is shown beside the process.
     """
 
     name: str

@@ -121,7 +121,6 @@ def degraded_looks(
     )
     return replace(
         data,
-        name=data.name,
         images=_pixels(data, plan, looking_size(data.image_size, options.largest_side_px)),
         labels=data.labels[plan.positions],
         test_index=np.zeros(0, dtype=np.int64),
