@@ -14,7 +14,7 @@ from gatekeeper.protocols import TrainingBatch
 from gatekeeper.restorers.resshift import ResShiftOptions, SwinUNet, SwinUNetConfig
 from gatekeeper.restorers.resshift.draws import generators, normal_noise
 from gatekeeper.restorers.resshift.tiling import mirrored
-from gatekeeper.restorers.unet.optimising import Optimiser
+from gatekeeper.restorers.shared import Optimiser
 from gatekeeper.types import IntArray
 
 _STEP_STREAM, _NOISE_STREAM = 8001, 8002

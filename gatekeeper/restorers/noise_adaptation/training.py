@@ -26,10 +26,7 @@ from gatekeeper.restorers.noise_adaptation.objective import (
     prediction_error,
     ramp,
 )
-from gatekeeper.restorers.unet.halving import in_halves
-from gatekeeper.restorers.unet.losses import pixel_loss
-from gatekeeper.restorers.unet.optimising import Optimiser
-from gatekeeper.restorers.unet.training import check_schedule
+from gatekeeper.restorers.shared import Optimiser, check_schedule, in_halves, pixel_loss
 from gatekeeper.types import IntArray
 
 _LEVEL, _NOISE, _SLOTS, _SLOTS_OF_NEGATIVES, _DROPOUT = range(5)

@@ -19,7 +19,7 @@ from gatekeeper.restorers.resshift.masks import dead_areas
 from gatekeeper.restorers.resshift.sampler import sample
 from gatekeeper.restorers.resshift.tiling import Tile, by_tiles, mirrored
 from gatekeeper.restorers.resshift.unet import SwinUNet
-from gatekeeper.restorers.unet.halving import in_halves
+from gatekeeper.restorers.shared import in_halves
 from gatekeeper.types import IntArray
 
 

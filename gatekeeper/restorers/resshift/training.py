@@ -18,9 +18,7 @@ from gatekeeper.restorers.resshift.draws import generators, normal_noise
 from gatekeeper.restorers.resshift.masks import random_masks
 from gatekeeper.restorers.resshift.restorer import ResShiftNetworks, ResShiftRestorer
 from gatekeeper.restorers.resshift.tiling import mirrored
-from gatekeeper.restorers.unet.halving import in_halves
-from gatekeeper.restorers.unet.losses import Features, feature_distance
-from gatekeeper.restorers.unet.optimising import Optimiser
+from gatekeeper.restorers.shared import Features, Optimiser, feature_distance, in_halves
 from gatekeeper.types import IntArray
 
 _STEP_STREAM, _NOISE_STREAM, _HOLE_STREAM = 8001, 8002, 8003

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gatekeeper.errors import BundleError, InputError
-from gatekeeper.restorers.unet.halving import in_halves
+from gatekeeper.restorers.shared import in_halves
 from gatekeeper.restorers.unet.network import ResidualUNet, UNetConfig
 from gatekeeper.types import IntArray
 

@@ -11,18 +11,19 @@ from torch import Tensor
 
 from gatekeeper.errors import InputError
 from gatekeeper.protocols import TrainingBatch
-from gatekeeper.restorers.unet.halving import in_halves
-from gatekeeper.restorers.unet.losses import (
+from gatekeeper.restorers.shared import (
     PIXEL_LOSSES,
     Features,
+    Optimiser,
     PixelLoss,
     Recognise,
+    check_schedule,
     feature_distance,
+    in_halves,
     pixel_loss,
     recognition_loss,
 )
 from gatekeeper.restorers.unet.network import ResidualUNet, UNetConfig
-from gatekeeper.restorers.unet.optimising import Optimiser
 from gatekeeper.restorers.unet.restorer import UNetRestorer
 
 
@@ -73,21 +74,6 @@ class UNetOptions:
             raise InputError(
                 f"expected weights of at least 0 and one above it, got {weights}: weigh a term"
             )
-
-
-def check_schedule(steps: int, learning_rate: float, ema_decay: float) -> None:
-    """Refuse a schedule that cannot be followed.
-
-    Raises:
-        InputError: no steps, no learning rate, or a decay outside [0, 1).
-    """
-    if steps < 1 or not learning_rate > 0.0:
-        raise InputError(
-            f"expected at least one step and a learning rate above 0, got {steps} and "
-            f"{learning_rate}: correct them"
-        )
-    if not 0.0 <= ema_decay < 1.0:
-        raise InputError(f"expected an ema_decay in [0, 1), got {ema_decay}: 0.999 is usual")
 
 
 class UNetTraining:

@@ -25,7 +25,7 @@ from gatekeeper.restorers.resshift import (
     VQConfig,
 )
 from gatekeeper.restorers.resshift.draws import normal_noise
-from gatekeeper.restorers.unet.losses import feature_distance
+from gatekeeper.restorers.shared import feature_distance
 
 TINY = SwinUNetConfig(width=4, groups=2, swin_width=4, head_width=2, window=2)
 PLAIN = ResShiftConfig(network=TINY)

@@ -43,6 +43,21 @@ def one_cycle(step: int, *, steps: int, peak: float) -> float:
     return peak * (low + (1.0 - low) * (1.0 + math.cos(math.pi * share)) / 2.0)
 
 
+def check_schedule(steps: int, learning_rate: float, ema_decay: float) -> None:
+    """Refuse a schedule that cannot be followed.
+
+    Raises:
+        InputError: no steps, no learning rate, or a decay outside [0, 1).
+    """
+    if steps < 1 or not learning_rate > 0.0:
+        raise InputError(
+            f"expected at least one step and a learning rate above 0, got {steps} and "
+            f"{learning_rate}: correct them"
+        )
+    if not 0.0 <= ema_decay < 1.0:
+        raise InputError(f"expected an ema_decay in [0, 1), got {ema_decay}: 0.999 is usual")
+
+
 class Optimiser(Generic[M]):
     """One Adam over one or more networks, with an exponential moving average of the first one.
 

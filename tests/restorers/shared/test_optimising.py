@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gatekeeper.errors import InputError, TrainingError
-from gatekeeper.restorers.unet.optimising import Optimiser, one_cycle
+from gatekeeper.restorers.shared.optimising import Optimiser, one_cycle
 
 
 def test_the_rate_rises_and_falls() -> None:

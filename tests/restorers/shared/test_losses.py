@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatekeeper.restorers.unet.losses import feature_distance, pixel_loss, recognition_loss
+from gatekeeper.restorers.shared.losses import feature_distance, pixel_loss, recognition_loss
 
 
 def test_pixel_losses_by_hand() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gatekeeper.errors import InputError
-from gatekeeper.restorers.unet.halving import in_halves
+from gatekeeper.restorers.shared.halving import in_halves
 
 
 def test_without_trouble_there_is_one_piece() -> None:
