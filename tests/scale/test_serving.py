@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -152,6 +153,64 @@ def test_what_a_cluster_needs():
     assert (options.needs.cpus, options.needs.gpus) == (3.0, 3.0)
 
 
+def png(image):
+    out = BytesIO()
+    pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def wait_until(condition):
+    tick = threading.Event()
+    for _ in range(6000):
+        if condition():
+            return
+        tick.wait(0.05)
+    pytest.fail("waited for five minutes")
+
+
+def test_a_cluster_that_is_busy_sheds_and_answers_all_that_it_let_in(gate, images):
+    from starlette.testclient import TestClient
+
+    from gatekeeper.service import create_app
+
+    here, free = Here(gate), threading.Event()
+
+    class Slow(Answer):
+        def result(self, timeout_s):
+            free.wait(60)
+            return super().result(timeout_s)
+
+    def first(pixels):
+        return Slow(here.first(pixels).value)
+
+    free.set()
+    options = RayServeOptions()
+    settings = Settings(deadline_s=60, hang_after_s=60, max_concurrent=3)
+    with TestClient(
+        create_app(settings, lambda: RayGatekeeper(gate, first, here.second, options))
+    ) as client:
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        free.clear()
+
+        def post(image):
+            return client.post(
+                "/v1/decide", content=png(image), headers={"Content-Type": "image/png"}
+            )
+
+        with ThreadPoolExecutor(3) as pool:
+            let_in = [pool.submit(post, image) for image in images[:3]]
+            wait_until(lambda: "gatekeeper_in_flight 3.0" in client.get("/metrics").text)
+            shed = [post(image) for image in images[3:6]]
+            free.set()
+            answers = [each.result(60) for each in let_in]
+    assert [each.status_code for each in shed] == [429] * 3
+    assert all(int(each.headers["Retry-After"]) >= 1 for each in shed)
+    assert [each.status_code for each in answers] == [200] * 3
+    expected = gate.decide(images[:3])
+    assert [each.json()["action"] for each in answers] == [d.action.value for d in expected]
+
+
 def test_the_service_over_a_real_cluster(cluster, gate, images):
     from starlette.testclient import TestClient
 
@@ -159,9 +218,6 @@ def test_the_service_over_a_real_cluster(cluster, gate, images):
 
     deployed = []
     expected = gate.decide(images)
-    out = BytesIO()
-    pixels = images[1].mul(255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(out, "PNG")
     with ray_serving(BUNDLE, RayServeOptions(cpus=0.5)) as load:
 
         def noted():  # called in the engine's thread, as by `gatekeeper serve`
@@ -169,13 +225,9 @@ def test_the_service_over_a_real_cluster(cluster, gate, images):
             return deployed[0]
 
         with TestClient(create_app(Settings(deadline_s=60, hang_after_s=60), noted)) as client:
-            tick = threading.Event()
-            for _ in range(6000):
-                if client.get("/readyz").status_code == 200:
-                    break
-                tick.wait(0.05)
+            wait_until(lambda: client.get("/readyz").status_code == 200)
             answer = client.post(
-                "/v1/decide", content=out.getvalue(), headers={"Content-Type": "image/png"}
+                "/v1/decide", content=png(images[1]), headers={"Content-Type": "image/png"}
             )
             got = deployed[0].decide(images)
     same(got, expected)
