@@ -43,7 +43,7 @@ from benchmarks.kept import Store
 from benchmarks.redraws import Ends, Estimate, Redraws
 from gatekeeper.corruptions import corruption
 from gatekeeper.errors import GatekeeperError
-from gatekeeper.metrics.selective import exact_proportion_interval
+from gatekeeper.metrics.proportions import exact_proportion_interval
 from gatekeeper.monitoring import WINDOW
 from gatekeeper.paths import cache_dir
 

@@ -25,6 +25,7 @@ from gatekeeper.metrics.corruption import (
     relative_mean_corruption_error,
 )
 from gatekeeper.metrics.noise_floor import NoiseFloor, noise_floor, noise_floor_of
+from gatekeeper.metrics.proportions import exact_proportion_interval, exact_upper_bound
 from gatekeeper.metrics.restoration import HelpHarm, help_harm, psnr, ssim
 from gatekeeper.metrics.selective import (
     Difference,
@@ -32,8 +33,6 @@ from gatekeeper.metrics.selective import (
     augrc,
     aurc,
     e_aurc,
-    exact_proportion_interval,
-    exact_upper_bound,
     failure_auroc,
     failure_auroc_difference,
     fpr_at_95_tpr,

@@ -10,7 +10,7 @@ from scipy import special
 
 from gatekeeper.metrics.binning import Binning, bin_means, bin_of_row
 from gatekeeper.metrics.inputs import check_confidence_level, reliability_and_correct
-from gatekeeper.metrics.selective import exact_proportion_interval
+from gatekeeper.metrics.proportions import exact_proportion_interval
 from gatekeeper.types import FloatArray, IntArray
 
 

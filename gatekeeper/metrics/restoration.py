@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from gatekeeper.errors import InputError
 from gatekeeper.metrics.inputs import correct_array
-from gatekeeper.metrics.selective import exact_proportion_interval
+from gatekeeper.metrics.proportions import exact_proportion_interval
 from gatekeeper.types import FloatArray
 
 _SIGMA_PX = 1.5
