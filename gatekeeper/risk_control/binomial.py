@@ -10,7 +10,7 @@ from scipy import special
 
 from gatekeeper.errors import InputError
 from gatekeeper.metrics.inputs import check_confidence_level, count_array
-from gatekeeper.metrics.selective import exact_upper_bound
+from gatekeeper.metrics.proportions import exact_upper_bound
 from gatekeeper.types import FloatArray, IntArray
 
 
