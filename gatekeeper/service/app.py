@@ -31,6 +31,7 @@ from gatekeeper.service.console import (
 from gatekeeper.service.envelope import Envelope, request_id_of
 from gatekeeper.service.errors import error_response
 from gatekeeper.service.feedback import FEEDBACK, make_feedback_router
+from gatekeeper.service.heads import HeadLimit
 from gatekeeper.service.host import Host, Load
 from gatekeeper.service.logs import AccessLog
 from gatekeeper.service.metrics import ServiceMetrics
@@ -67,8 +68,8 @@ def create_app(
     """The service as an ASGI app; it begins to load when it is started.
 
     From the outside in: log of answers, trace, envelope (request id, versions, error bodies,
-    counting), surfaces (which port shows what), access (keys, where there are any), body limit,
-    routes.
+    counting), size of the head, surfaces (which port shows what), access (keys, where there are
+    any), body limit, routes.
     ``app.state.host`` is the :class:`Host`, ``app.state.console`` what the console shows.
 
     Args:
@@ -148,6 +149,7 @@ def create_app(
     if settings.keys_file:
         app.add_middleware(Access, keys=_keys(Path(settings.keys_file)))
     app.add_middleware(Surfaces, host=settings.host, admin_port=settings.admin_port)
+    app.add_middleware(HeadLimit)
     app.add_middleware(Envelope, host=host, metrics=metrics)
     app.add_middleware(Tracing, traces=traces, untraced=(*PROBES, *OPERATION))
     app.add_middleware(AccessLog, routes=metrics.routes)

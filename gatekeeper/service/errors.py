@@ -15,6 +15,7 @@ GatekeeperError
     ├── LabelRangeError          422
     ├── TooBusyError             429
     ├── RateLimitError           429
+    ├── HeadTooLargeError        431
     └── NotReadyError            503
         └── DrainingError        503, and the connection is closed
 
@@ -100,6 +101,10 @@ class BodyTooLargeError(RequestError):
     """The body is, or says it is, larger than allowed."""
 
 
+class HeadTooLargeError(RequestError):
+    """Address and headers are larger than allowed."""
+
+
 class MediaTypeError(RequestError):
     """The declared type or encoding of the body is not accepted."""
 
@@ -136,6 +141,7 @@ _TABLE: dict[type[Exception], tuple[int, str]] = {
     TooBusyError: (429, "too_busy"),
     RateLimitError: (429, "rate_limited"),
     OverloadError: (429, "overloaded"),
+    HeadTooLargeError: (431, "head_too_large"),
     StageError: (500, "stage_failed"),
     DrainingError: (503, "draining"),
     NotReadyError: (503, "not_ready"),
@@ -146,7 +152,7 @@ _TABLE: dict[type[Exception], tuple[int, str]] = {
 _INTERNAL = (500, "internal")
 
 # After these the rest of the body is not read, so that the connection cannot be used again.
-_CLOSES = {408, 413}
+_CLOSES = {408, 413, 431}
 _COME_BACK = {429, 503}
 _PROTOCOL_STATUS = {422: 400}
 

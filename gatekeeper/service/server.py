@@ -20,6 +20,7 @@ import uvicorn
 
 from gatekeeper.errors import InputError
 from gatekeeper.service.app import create_app
+from gatekeeper.service.heads import MAX_HEAD_BYTES, bounded_heads
 from gatekeeper.service.host import Host, Load
 from gatekeeper.service.logs import log_config
 from gatekeeper.service.versions import Follow
@@ -109,6 +110,9 @@ def _stop_or_exit(stop: threading.Event, sig: int) -> None:
 def _config(app: Any, settings: Settings) -> uvicorn.Config:  # noqa: ANN401  # any ASGI app
     return uvicorn.Config(
         app,
+        # A head has as long as a body; what h11, where it is the parser, holds is bounded by it.
+        http=bounded_heads(settings.body_timeout_s),
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         lifespan="on",
         ws="none",
         interface="asgi3",
