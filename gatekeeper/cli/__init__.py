@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from gatekeeper import __version__
 from gatekeeper.cli import (
+    adapt,
     audit,
     batch,
     data,
@@ -40,6 +41,7 @@ _COMMANDS = (
     decide,
     batch,
     serve,
+    adapt,
     audit,
     registry,
     data,
