@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.errors import DataError, GatekeeperError
+from gatekeeper.errors import BundleError, DataError, GatekeeperError
 
 if TYPE_CHECKING:
+    from gatekeeper.bundle import FittedGate
     from gatekeeper.evaluation import Recount
+    from gatekeeper.images import Dataset
+    from gatekeeper.recipe import Recipe
 
 PASS, FAIL, NO_DATA = "PASS", "FAIL", "data not here"
 _CODES = {PASS: 0, FAIL: 1, NO_DATA: 2}
+_NEEDED = ("dataset", "seed", "splits", "target_risk", "confidence_level", "switch_margin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,12 @@ def _published(bundle: Path) -> Mapping[str, Any] | None:
     file = bundle.parent / "certificate.json"
     if not file.is_file():
         return None
-    published: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        published: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleError(
+            f"expected JSON in {file}, got {error}: copy the certificate of the run again"
+        ) from error
     return published
 
 
@@ -87,8 +96,7 @@ def _verify(
     arguments: argparse.Namespace,
 ) -> Verified:
     from gatekeeper.bundle import load_bundle
-    from gatekeeper.cli.progress import Bars
-    from gatekeeper.evaluation import not_recomputed, recount_certificate
+    from gatekeeper.cli.refits import recipe_of
     from gatekeeper.golden import check_golden
     from gatekeeper.images import load_dataset
 
@@ -98,6 +106,11 @@ def _verify(
     except GatekeeperError as error:
         return Verified(name=name, outcome=FAIL, problem=str(error))
     certificate = published or fitted.certificate
+    if lacking := [key for key in _NEEDED if certificate.get(key) is None]:
+        return Verified(
+            name=name, outcome=FAIL, problem=f"the certificate lacks {', '.join(lacking)}"
+        )
+    recipe = recipe_of(fitted.name, directory, arguments.recipe)
     try:
         data = load_dataset(
             arguments.data or str(certificate["dataset"]),
@@ -105,30 +118,56 @@ def _verify(
             image_size=fitted.image_size,
             announce=_say,
         )
-        with Bars() as bars:
-            recounts = recount_certificate(fitted, certificate, data, progress=bars)
-    except GatekeeperError as error:
+        recounts = _recounts(fitted, certificate, data, recipe)
+    except DataError as error:
         return Verified(name=name, outcome=NO_DATA, problem=str(error))
     wrong = [each for each in recounts if not each.same]
     problem = "; ".join(
         f"{each.name} is recorded as {each.recorded} and is {each.recomputed}" for each in wrong
     )
-    outcome = FAIL if wrong else PASS
     return Verified(
         name=name,
-        outcome=outcome,
+        outcome=FAIL if wrong else PASS,
         problem=problem,
         recounts=tuple(recounts),
-        left_out=not_recomputed(certificate),
+        left_out=_left_out(certificate, recipe),
     )
+
+
+def _recounts(
+    fitted: FittedGate, certificate: Mapping[str, Any], data: Dataset, recipe: Recipe | None
+) -> list[Recount]:
+    from gatekeeper.cli.progress import Bars
+    from gatekeeper.cli.refits import recount_refits
+    from gatekeeper.evaluation import recount_certificate
+
+    policy = None if recipe is None else recipe.policy
+    with Bars() as bars:
+        found = recount_certificate(fitted, certificate, data, policy=policy, progress=bars)
+        if recipe is not None:
+            found += recount_refits(fitted, certificate, data, recipe, progress=bars)
+    return found
+
+
+def _left_out(certificate: Mapping[str, Any], recipe: Recipe | None) -> tuple[str, ...]:
+    from gatekeeper.cli.refits import not_refitted
+    from gatekeeper.evaluation import not_recomputed
+
+    if recipe is not None:
+        return ()
+    return not_recomputed(certificate) + not_refitted(certificate)
 
 
 def _line(verified: Verified) -> str:
     if verified.outcome == PASS:
-        return (
+        counted = (
             f"PASS: {verified.name}: hashes, golden set and {len(verified.recounts)} numbers of "
-            f"the certificate, counted again; not counted again: {'; '.join(verified.left_out)}"
+            "the certificate, counted again"
         )
+        if not verified.left_out:
+            return counted
+        needs = "; ".join(verified.left_out)
+        return f"{counted}; not counted again without --recipe: {needs}"
     return f"{verified.outcome}: {verified.name}: {verified.problem}"
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gatekeeper.cli.options import add_command
-from gatekeeper.errors import GatekeeperError
+from gatekeeper.errors import GatekeeperError, InputError
 
 _EXAMPLE = """  gatekeeper registry list
   gatekeeper registry promote gate-demo 3
@@ -57,6 +57,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "check hashes and golden set of a bundle, or count certificates again",
         "  gatekeeper registry verify models:/gate-demo@champion\n"
         "  gatekeeper registry verify runs/demo/bundle --data auto\n"
+        "  gatekeeper registry verify runs/mine/bundle --data folder:mine --recipe mine.toml\n"
         "  gatekeeper registry verify",
     )
     verify.add_argument(
@@ -70,6 +71,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--data", metavar="SPEC", help="count the certificate again from these data"
     )
     verify.add_argument("--data-dir", type=Path, help="folder to look for the data in first")
+    verify.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="TOML",
+        help="also choose the switch margin again and fit router, trust and arbiter again, by the "
+        "recipe that the bundle was fitted with; bundles that ship know theirs",
+    )
     verify.add_argument("--json", action="store_true", help="one JSON document")
     verify.set_defaults(run=_verify)
 
@@ -115,6 +123,11 @@ def _verify(arguments: argparse.Namespace) -> int:
     from gatekeeper.cli.bundles import resolve_bundle
     from gatekeeper.golden import check_golden
 
+    if arguments.recipe is not None and (arguments.bundle is None or arguments.data is None):
+        raise InputError(
+            "expected a bundle and --data with --recipe, which is that of one bundle: name all "
+            "three"
+        )
     if arguments.bundle is None or arguments.data is not None:
         from gatekeeper.cli.recounts import verify_certificates
 

@@ -13,38 +13,48 @@ from gatekeeper.bundle import FittedGate
 from gatekeeper.corruptions import corruption
 from gatekeeper.errors import DataError
 from gatekeeper.evaluation.grid import declared_mix, own_splits
-from gatekeeper.evaluation.walk import Target, Walk, calibrate_attempts, groups_along, walk
+from gatekeeper.evaluation.walk import (
+    Target,
+    Walk,
+    calibrate_attempts,
+    groups_along,
+    margin_of,
+    walk,
+)
 from gatekeeper.evidence import TableBuilder, draw_plan
 from gatekeeper.gate import Gate
 from gatekeeper.images import Dataset
 from gatekeeper.judging import Judged, judge
 from gatekeeper.progress import Progress
+from gatekeeper.recipe import PolicyRecipe
 from gatekeeper.risk_control import condition_groups, risk_upper_bound
 from gatekeeper.risk_control.binomial import binomial_tail
 
-_CLOSE = 1e-9
+CLOSE = 1e-9
 
-_REFITTED = (
-    "trust_judged: needs the fit images, the recipe's predictor and a new fit for each group of "
-    "corruptions, which another machine's rounding may move",
-    "router: needs the fit images, the recipe's looks_per_image and two new fits, which another "
-    "machine's rounding may move",
-    "switch_margin: needs the recipe's candidates",
-)
+_MARGIN = "switch_margin: needs the candidates of its recipe"
 _WALK = (
     "the walk along the threshold path, and with it the groups' p-values and bounds: needs "
-    "doubt_below, which this certificate does not state"
+    "doubt_below, which this certificate does not state, of its recipe"
 )
 
 
-def not_recomputed(certificate: Mapping[str, Any]) -> tuple[str, ...]:
-    """Numbers of a certificate that its bundle and its images do not give again, and what would.
+def not_recomputed(
+    certificate: Mapping[str, Any], policy: PolicyRecipe | None = None
+) -> tuple[str, ...]:
+    """Numbers of a certificate that :func:`recount_certificate` leaves out, and what they need.
+
+    What is fitted again from the recipe is not counted here: the router, the trust in the learned
+    predictor and the arbiter are no numbers of a walk.
 
     Args:
         certificate: As it was published. One of before 2026-11-25 does not state ``doubt_below``,
-            and the walk cannot be made again.
+            and the walk cannot be made again without its recipe.
+        policy: What its recipe asked for; None where that is not known.
     """
-    return _REFITTED if "doubt_below" in certificate else (_WALK, *_REFITTED)
+    if policy is not None:
+        return ()
+    return (_MARGIN,) if "doubt_below" in certificate else (_WALK, _MARGIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +65,25 @@ class Recount:
         name: Where it stands, dotted.
         recorded: As it was written.
         recomputed: As it is now.
+        within: How far two numbers may lie apart, at least 0. What is fitted again may move with
+            another machine's rounding, what is counted again may not.
     """
 
     name: str
     recorded: Any
     recomputed: Any
+    within: float = CLOSE
 
     @property
     def same(self) -> bool:
-        """Whether both agree; fractions up to rounding."""
-        if isinstance(self.recorded, float) and isinstance(self.recomputed, int | float):
-            return abs(self.recorded - float(self.recomputed)) <= _CLOSE
+        """Whether both agree; numbers up to ``within``, everything else exactly."""
+        if _is_number(self.recorded) and _is_number(self.recomputed):
+            return abs(float(self.recorded) - float(self.recomputed)) <= self.within
         return bool(self.recorded == self.recomputed)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def recount_certificate(
@@ -74,6 +91,7 @@ def recount_certificate(
     certificate: Mapping[str, Any],
     data: Dataset,
     *,
+    policy: PolicyRecipe | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Recount]:
@@ -83,13 +101,14 @@ def recount_certificate(
         fitted: The gate of the certificate's bundle.
         certificate: As it was published; what the bundle holds must be the same.
         data: The data set.
+        policy: What the recipe asked for; with it the switch margin is chosen again.
         cache: Folder of finished cells.
         progress: Told of every look.
 
     Returns:
         Every number that was recomputed: identities, thresholds, counts, bounds, coverage, groups
-        and variants; of a certificate that does not state ``doubt_below`` no walk, and of its
-        groups the counts alone. :func:`not_recomputed` says what is left out.
+        and variants; where neither certificate nor policy states ``doubt_below`` no walk, and of
+        the groups the counts alone. :func:`not_recomputed` says what is left out.
 
     Raises:
         DataError: these are not the certificate's data, or it does not say for which traffic it
@@ -120,7 +139,7 @@ def recount_certificate(
         seed=int(certificate["seed"]),
         purpose="certify",
     )
-    stated = certificate.get("doubt_below")
+    stated = certificate.get("doubt_below", None if policy is None else policy.doubt_below)
     target = Target(
         risk=float(certificate["target_risk"]),
         confidence_level=float(certificate["confidence_level"]),
@@ -135,10 +154,13 @@ def recount_certificate(
         *_variants(certificate, judged),
     ]
     if stated is not None:
-        calibrate = calibrate_attempts(
+        calibrate, clean = calibrate_attempts(
             fitted, data, splits, mix, builder, doubt_below=target.doubt_below
         )
         found += _walked(certificate, calibrate, judged, target)
+        if policy is not None:
+            margin = margin_of(calibrate, clean, policy)
+            found.append(_recount(certificate, "switch_margin", margin, "recipe."))
     return found
 
 

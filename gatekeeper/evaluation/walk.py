@@ -17,6 +17,7 @@ from gatekeeper.evaluation.grid import Mix
 from gatekeeper.evidence import EvidenceTable, TableBuilder, draw_plan
 from gatekeeper.images import Dataset, Splits
 from gatekeeper.judging import Judged, judge, mixed_rows, sweep
+from gatekeeper.recipe import PolicyRecipe
 from gatekeeper.risk_control import (
     Certification,
     ThresholdPath,
@@ -73,8 +74,8 @@ def calibrate_attempts(
     builder: TableBuilder,
     *,
     doubt_below: float,
-) -> Judged:
-    """The attempts at *calibrate* images on which fitting froze the path.
+) -> tuple[Judged, Judged]:
+    """The attempts at *calibrate* images on which fitting chose the margin and froze the path.
 
     Args:
         fitted: The gate.
@@ -83,6 +84,9 @@ def calibrate_attempts(
         mix: The declared traffic.
         builder: Makes the looks.
         doubt_below: As in fitting.
+
+    Returns:
+        Attempts under the declared mix, and at the clean images alone.
     """
     plans = [
         draw_plan(
@@ -98,7 +102,43 @@ def calibrate_attempts(
     ]
     table = EvidenceTable.concatenate([builder.raw(plan) for plan in plans])
     rows = mixed_rows(len(plans[0]), len(plans[1]), mix.clean_share)
-    return judge(fitted, table, builder, doubt_below=doubt_below).take(rows)
+    judged = judge(fitted, table, builder, doubt_below=doubt_below)
+    return judged.take(rows), judged.take(np.arange(len(plans[0])))
+
+
+def margin_of(calibrate: Judged, clean: Judged, policy: PolicyRecipe) -> float:
+    """The switch margin that a recipe's rule takes.
+
+    The largest margin whose coverage at the target risk is within ``coverage_tolerance`` of the
+    best, among those that lose fewest right answers at clean images beyond the share allowed.
+
+    Args:
+        calibrate: Attempts under the declared mix.
+        clean: Attempts at clean images.
+        policy: Candidates, target risk, tolerance and allowed share.
+    """
+    allowed = int(policy.clean_flips * int(clean.raw_correct.sum()))
+    lost = {
+        margin: max(0, int(clean.flips(margin, doubt_below=policy.doubt_below).sum()) - allowed)
+        for margin in policy.switch_margins
+    }
+    fewest = min(lost.values())
+    covered = {
+        margin: _hindsight_coverage(calibrate, margin, policy)
+        for margin in policy.switch_margins
+        if lost[margin] == fewest
+    }
+    enough = max(covered.values()) - policy.coverage_tolerance
+    return max(margin for margin, coverage in covered.items() if coverage >= enough)
+
+
+def _hindsight_coverage(judged: Judged, margin: float, policy: PolicyRecipe) -> float:
+    """Largest share accepted on the frozen path with selective risk at most the target."""
+    path = sweep(judged, margin, doubt_below=policy.doubt_below)
+    accepted, wrong = judged.counts(path, margin)
+    start = starting_point(wrong, accepted, policy.target_risk)
+    kept = accepted[start:][wrong[start:] <= policy.target_risk * accepted[start:]]
+    return float(kept.max(initial=0) / len(judged))
 
 
 def walk(calibrate: Judged, certify: Judged, margin: float, target: Target) -> Walk:

@@ -19,6 +19,55 @@ def test_a_certificate_is_counted_again(gatekeeper, fitted) -> None:
     assert body["not_recomputed"]
     plain = gatekeeper("registry", "verify", fitted.bundle, "--data", "digits")
     assert plain.out.startswith(f"PASS: {fitted.bundle}: hashes, golden set and ")
+    assert "not counted again without --recipe: switch_margin: needs" in plain.out
+    assert "router: needs" in plain.out
+
+
+def test_with_its_recipe_nothing_is_left_out(gatekeeper, fitted, recipe_file: Path) -> None:
+    done = gatekeeper(
+        *("registry", "verify", fitted.bundle, "--data", "digits"),
+        *("--recipe", recipe_file, "--json"),
+    )
+    assert done.code == 0, done.out
+    (body,) = json.loads(done.out)
+    names = {each["name"] for each in body["recounts"]}
+    assert {"recipe.switch_margin", "router.impulse.impulse", "router.clean.rows"} <= names
+    assert body["not_recomputed"] == []
+
+
+def test_a_recipe_of_another_gate_is_refused(gatekeeper, fitted, recipe_file, tmp_path) -> None:
+    text = recipe_file.read_text(encoding="utf-8")
+    other, traffic = tmp_path / "other.toml", tmp_path / "traffic.toml"
+    other.write_text(text.replace('name = "tiny"', 'name = "other"'), encoding="utf-8")
+    traffic.write_text(text.replace("clean_share = 0.7", "clean_share = 0.6"), encoding="utf-8")
+    for recipe, said in (
+        (other, "recipe of the gate 'tiny'"),
+        (traffic, "recipe for the certificate's traffic"),
+        (tmp_path / "none.toml", "none.toml"),
+    ):
+        done = gatekeeper(
+            "registry", "verify", fitted.bundle, "--data", "digits", "--recipe", recipe
+        )
+        assert done.code == 2
+        assert said in done.err
+        assert "PASS" not in done.out
+    alone = gatekeeper("registry", "verify", fitted.bundle, "--recipe", recipe_file)
+    assert alone.code == 2
+    assert "--data" in alone.err
+
+
+def test_a_certificate_that_is_none_does_not_pass(gatekeeper, fitted, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(fitted.bundle, bundle)
+    file = tmp_path / "certificate.json"
+    file.write_text("{", encoding="utf-8")
+    done = gatekeeper("registry", "verify", bundle, "--data", "digits")
+    assert (done.code, done.out) == (2, "")
+    assert "expected JSON in" in done.err
+    file.write_text('{"certified": true}', encoding="utf-8")
+    done = gatekeeper("registry", "verify", bundle, "--data", "digits")
+    assert done.code == 1
+    assert "the certificate lacks dataset, seed, splits" in done.out
 
 
 def test_a_published_number_that_was_touched_fails(gatekeeper, fitted, tmp_path: Path) -> None:

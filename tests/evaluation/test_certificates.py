@@ -108,6 +108,36 @@ def test_a_certificate_of_before_is_counted_without_its_walk(fitted) -> None:
     assert "n_accepted" in {each.name for each in found}
     assert "doubt_below" in not_recomputed(old)[0]
     assert len(not_recomputed(fitted.certificate)) == len(not_recomputed(old)) - 1
+    assert not_recomputed(old, small_gate.recipe().policy) == ()
+
+
+def test_the_recipe_gives_walk_and_margin_of_a_certificate_of_before(fitted) -> None:
+    old = {name: value for name, value in fitted.certificate.items() if name != "doubt_below"}
+    before = replace(fitted, certificate=old)
+    found = recount_certificate(
+        before,
+        old,
+        small_gate.digits(),
+        policy=small_gate.recipe().policy,
+        cache=small_gate.folder() / "cells",
+    )
+    assert [each for each in found if not each.same] == []
+    assert {"walk.accept_raw_at", "recipe.switch_margin"} <= {each.name for each in found}
+
+
+def test_a_margin_that_the_rule_does_not_give_is_caught(fitted) -> None:
+    margin = fitted.gate.switch_margin
+    other = [m for m in small_gate.recipe().policy.switch_margins if m != margin]
+    found = recount_certificate(
+        fitted,
+        fitted.certificate,
+        small_gate.digits(),
+        policy=small_gate.recipe(switch_margins=other).policy,
+        cache=small_gate.folder() / "cells",
+    )
+    (wrong_one,) = [each for each in found if not each.same]
+    assert (wrong_one.name, wrong_one.recorded) == ("recipe.switch_margin", margin)
+    assert wrong_one.recomputed in other
 
 
 def test_a_gate_that_does_not_do_as_certified_is_caught(fitted) -> None:
@@ -139,3 +169,6 @@ def test_fractions_agree_up_to_rounding_and_counts_exactly() -> None:
     assert not Recount(name="x", recorded=3, recomputed=4).same
     assert not Recount(name="x", recorded=None, recomputed=0.0).same
     assert not Recount(name="x", recorded=0.5, recomputed=None).same
+    assert not Recount(name="x", recorded=True, recomputed=False, within=2.0).same
+    assert Recount(name="x", recorded=100, recomputed=103, within=3.0).same
+    assert not Recount(name="x", recorded=100, recomputed=104, within=3.0).same

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatekeeper.evaluation.grid import Mix
-from gatekeeper.evaluation.walk import Target, calibrate_attempts, groups_along, walk
+from gatekeeper.evaluation.walk import Target, calibrate_attempts, groups_along, margin_of, walk
 from gatekeeper.evidence import TableBuilder
 from gatekeeper.fitting import certify
 from gatekeeper.risk_control import min_accepted_to_certify, risk_upper_bound
@@ -54,14 +54,17 @@ def test_it_is_the_walk_that_fitting_made() -> None:
         small.data, fitted.classifier, fitted.restorers, cache=small_gate.folder() / "cells"
     )
     mix = Mix(("impulse", "dark", "gaussian"), 0.5)
-    judged = calibrate_attempts(
+    judged, clean = calibrate_attempts(
         fitted, small.data, small.splits, mix, builder, doubt_below=policy.doubt_below
     )
     then = small.result.calibrate
     assert judged.digests.tolist() == then.digests.tolist()
     np.testing.assert_allclose(judged.raw_reliability, then.raw_reliability, atol=1e-12)
     np.testing.assert_allclose(judged.restored_reliability, then.restored_reliability, atol=1e-12)
+    assert len(clean) == small_gate.SIZES["calibrate"]
+    assert set(clean.plan.corruptions.tolist()) == {""}
     margin = fitted.gate.switch_margin
+    assert margin_of(judged, clean, policy) == margin
     target = Target(
         risk=policy.target_risk,
         confidence_level=policy.confidence_level,
@@ -73,3 +76,40 @@ def test_it_is_the_walk_that_fitting_made() -> None:
     assert walked.accept_raw_at == pytest.approx(gate.accept_raw_at)
     groups = groups_along(walked, small.result.certify, margin, target)
     assert list(groups.values()) == list(fitted.certificate["groups"])
+
+
+def restored_rows(n: int, raw: float, restored: float, right: tuple[bool, bool]):
+    """n attempts of one kind: reliabilities, and whether raw and restored answer are right."""
+    judged = small_gate.small().result.certify.take(np.arange(n))
+    labels = judged.labels
+    other = (labels + 1) % 10
+    return replace(
+        judged,
+        raw_labels=labels if right[0] else other,
+        raw_reliability=np.full(n, raw),
+        restored_labels=labels if right[1] else other,
+        restored_reliability=np.full(n, restored),
+        restorers=np.full(n, "median", dtype="<U32"),
+    )
+
+
+def policy(**changed):
+    return small_gate.recipe(
+        target_risk=0.1, doubt_below=0.99, switch_margins=(0.1, 0.3, 0.5), **changed
+    ).policy
+
+
+def test_the_largest_margin_that_costs_no_coverage_is_taken() -> None:
+    # Restoration gains 0.4: margins 0.1 and 0.3 keep its right answers, 0.5 keeps the wrong ones.
+    judged = restored_rows(40, 0.5, 0.9, (False, True))
+    clean = restored_rows(40, 0.9, 0.9, (True, True))
+    assert margin_of(judged, clean, policy()) == 0.3
+    assert margin_of(judged, clean, policy(coverage_tolerance=1.0)) == 0.5
+
+
+def test_a_margin_that_loses_clean_images_is_taken_only_where_allowed() -> None:
+    judged = restored_rows(40, 0.5, 0.9, (False, True))
+    # At 0.1 and 0.3 restoring turns every right answer at a clean image wrong.
+    clean = restored_rows(40, 0.5, 0.9, (True, False))
+    assert margin_of(judged, clean, policy()) == 0.5
+    assert margin_of(judged, clean, policy(clean_flips=1.0)) == 0.3
