@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gatekeeper.fitting.arbitration import LEAST_ROWS, Arbitration, fit_restored_calibrators
-from gatekeeper.fitting.costs import declared_costs, rounded
+from gatekeeper.fitting.certificate import policy_said
+from gatekeeper.fitting.costs import declared_costs, look_cost, rounded
 from gatekeeper.fitting.fitter import FitResult, Fitter
 from gatekeeper.fitting.limits import symptom_limits, too_few_to_learn
 from gatekeeper.fitting.policy import (
@@ -25,7 +26,9 @@ __all__ = [
     "declared_costs",
     "fit_restored_calibrators",
     "hindsight_coverage",
+    "look_cost",
     "path_through",
+    "policy_said",
     "rounded",
     "symptom_limits",
     "too_few_to_learn",

@@ -11,7 +11,7 @@ import numpy as np
 from gatekeeper.bundle import restored_context
 from gatekeeper.calibrators import calibrator
 from gatekeeper.evidence import EvidenceTable
-from gatekeeper.fitting.costs import declared_costs
+from gatekeeper.fitting.costs import declared_costs, look_cost
 from gatekeeper.images import Dataset, Splits
 from gatekeeper.protocols import Calibrator, Classifier, Evidence, Restorer
 from gatekeeper.recipe import Recipe
@@ -51,17 +51,24 @@ class Arbitration:
         """Most attempts at one image."""
         return self._recipe.restorers.max_attempts
 
-    def declare(self, classifier: Classifier, data: Dataset, splits: Splits) -> None:
+    def declare(
+        self,
+        classifier: Classifier,
+        data: Dataset,
+        splits: Splits,
+        *,
+        second_opinion: Classifier | None = None,
+    ) -> None:
         """Fix the costs, on *fit* images where they are not given."""
         if not self.names:
             return
         wanted = self._recipe.restorers
         rows = splits.fit[:_TIMED_IMAGES]
+        images = data.batch(rows)
+        views = self._recipe.predictor.views
         self._budget = Budget(
-            costs=declared_costs(
-                self._restorers, classifier, data.batch(rows), rows, given=wanted.costs
-            ),
-            look_cost=1.0 + len(self._recipe.predictor.views),
+            costs=declared_costs(self._restorers, classifier, images, rows, given=wanted.costs),
+            look_cost=look_cost(classifier, second_opinion, images, n_views=len(views)),
             max_attempts=wanted.max_attempts,
             max_cost=wanted.max_cost,
         )

@@ -1,4 +1,4 @@
-"""What restoring one image costs, in passes of the classifier: declared, not clocked in service."""
+"""What restoring and looking cost, in passes of the classifier: declared, not clocked."""
 
 from __future__ import annotations
 
@@ -35,26 +35,53 @@ def declared_costs(
         given: Restorer -> cost that is not measured.
         clock: Seconds, rising.
     """
-
-    def seconds(run: Callable[[], object]) -> float:
-        run()  # the first pass warms up
-        taken = []
-        for _ in range(_REPEATS):
-            start = clock()
-            run()
-            taken.append(clock() - start)
-        return float(np.median(taken))
-
     costs = {name: float(given[name]) for name in sorted(restorers) if name in given}
     missing = sorted(set(restorers) - set(costs))
     if not missing:
         return costs
     # Logits and restored images are fetched, so that a device has finished before the clock stops.
-    unit = seconds(lambda: classifier.look(images).logits)
+    unit = _seconds(lambda: classifier.look(images).logits, clock)
     for name in missing:
         restore = restorers[name].restore
-        costs[name] = rounded(seconds(lambda go=restore: go(images, seeds=seeds).cpu()) / unit)  # type: ignore[misc]
+        taken = _seconds(lambda go=restore: go(images, seeds=seeds).cpu(), clock)  # type: ignore[misc]
+        costs[name] = rounded(taken / unit)
     return dict(sorted(costs.items()))
+
+
+def look_cost(
+    classifier: Classifier,
+    second_opinion: Classifier | None,
+    images: Tensor,
+    *,
+    n_views: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """The cost of a look, in passes of the classifier: its own, its views', the second opinion's.
+
+    Args:
+        classifier: Its pass over the images is the unit.
+        second_opinion: Asked once per look; its share is measured and rounded to a power of two.
+            None costs nothing.
+        images: Shape (B, 3, H, W).
+        n_views: Views that the classifier is asked about, too, one pass each.
+        clock: Seconds, rising.
+    """
+    passes = 1.0 + n_views
+    if second_opinion is None:
+        return passes
+    other = _seconds(lambda: second_opinion.look(images).logits, clock)
+    return passes + rounded(other / _seconds(lambda: classifier.look(images).logits, clock))
+
+
+def _seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Median of several passes."""
+    run()  # the first pass warms up
+    taken = []
+    for _ in range(_REPEATS):
+        start = clock()
+        run()
+        taken.append(clock() - start)
+    return float(np.median(taken))
 
 
 def rounded(share: float) -> float:

@@ -34,6 +34,7 @@ from gatekeeper.evidence import (
 )
 from gatekeeper.fitting.accuracy import accuracy_estimator
 from gatekeeper.fitting.arbitration import Arbitration, fit_restored_calibrators
+from gatekeeper.fitting.certificate import policy_said
 from gatekeeper.fitting.levels import level_reader
 from gatekeeper.fitting.limits import WITHOUT_LEARNING, symptom_limits, too_few_to_learn
 from gatekeeper.fitting.policy import certify, certify_groups, choose_margin
@@ -228,7 +229,9 @@ class Fitter:
             self._choose_trust(wide)
         self.predictors["raw"].fit(wide.evidence, wide.labels)
         names = self._explored_restorers(table, kinds)
-        self.arbitration.declare(self.classifier, self.data, self.splits)
+        self.arbitration.declare(
+            self.classifier, self.data, self.splits, second_opinion=self.builder.second_opinion
+        )
         rows, tried = self.arbitration.to_try(self.router, table.evidence, names)
         restored = self.builder.restored(table, rows, tried)
         self.predictors["restored"].fit(restored.evidence, restored.labels)
@@ -370,35 +373,8 @@ class Fitter:
         variants: Mapping[str, Any],
         groups: Sequence[GroupCertificate],
     ) -> dict[str, Any]:
-        policy, conditions = self.recipe.policy, self.recipe.conditions
         return {
-            "certified": verdict.certified,
-            "reason": verdict.reason,
-            "target_risk": policy.target_risk,
-            "confidence_level": policy.confidence_level,
-            "procedure": "fixed-sequence learn-then-test, exact binomial tail",
-            "policy": "restore",
-            "accept_raw_at": gate.accept_raw_at,
-            "accept_restored_at": gate.accept_restored_at,
-            "switch_margin": gate.switch_margin,
-            "n_certify": n_certify,
-            "n_accepted": verdict.n_accepted,
-            "n_wrong": verdict.n_wrong,
-            "tail_probability": verdict.tail,
-            "upper_bound": verdict.upper_bound,
-            "certified_coverage": verdict.n_accepted / n_certify if verdict.certified else 0.0,
-            "seen": list(conditions.seen),
-            "held_out": list(conditions.held_out),
-            "clean_share": conditions.clean_share,
-            "doubt_below": policy.doubt_below,
-            "conditions": [
-                f"{conditions.clean_share:.0%} of the images clean",
-                f"the others under one of {', '.join(conditions.seen)}, as often as each other",
-                "severities 1 to 5 evenly, each image once",
-            ],
-            "not_covered": "any other traffic, such as " + ", ".join(conditions.held_out)
-            if conditions.held_out
-            else "any other traffic",
+            **policy_said(self.recipe, gate, verdict, n_certify),
             "note": self.note,
             "trust_judged": [asdict(candidate) for candidate in self.trust_judged],
             "groups": [asdict(group) for group in groups],

@@ -34,7 +34,8 @@ class Budget:
 
     Attributes:
         costs: Restorer -> declared cost of restoring one image, at least 0.
-        look_cost: Cost of the look that follows: 1, and 1 more for each view.
+        look_cost: Cost of the look that follows: 1, 1 more for each view, and the second
+            opinion's where there is one.
         max_attempts: Most restorers that are tried on one image, at least 1.
         max_cost: Most that all attempts at one image may cost together; None for no limit.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatekeeper.fitting import declared_costs, rounded
+from gatekeeper.fitting import declared_costs, look_cost, rounded
 from gatekeeper.testing import FakeClassifier, IdentityRestorer
 
 
@@ -59,3 +59,25 @@ def test_a_share_of_the_classifiers_pass_without_the_warm_up() -> None:
     )
     assert costs == {"given": 0.3, "slow": 4.0}
     assert next(restorers["given"].calls) == 0  # not even tried
+
+
+def test_a_look_costs_its_views_and_the_second_opinion_too() -> None:
+    clock = Clock()
+
+    def taking(seconds: float) -> FakeClassifier:
+        classifier = FakeClassifier(lambda mean: [mean, 0.5], class_names=["light", "dark"])
+        look = classifier.look
+
+        def slow(images):
+            clock.now += seconds
+            return look(images)
+
+        classifier.look = slow
+        return classifier
+
+    images, first = torch.zeros(2, 3, 8, 8), taking(2.0)
+    assert look_cost(first, None, images, n_views=0, clock=clock) == 1.0
+    assert look_cost(first, None, images, n_views=2, clock=clock) == 3.0
+    assert clock.now == 0.0  # nothing is measured where nothing need be
+    # 0.55 s are 0.275 of 2 s: a quarter, to the nearest power of two.
+    assert look_cost(first, taking(0.55), images, n_views=1, clock=clock) == 2.25
