@@ -17,9 +17,9 @@ from gatekeeper.bundle import FittedGate
 from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.decision import Decision
 from gatekeeper.errors import InputError
-from gatekeeper.evidence import TableBuilder, degrade, draw_plan, restore_rows
+from gatekeeper.evidence import TableBuilder, degrade, draw_plan
 from gatekeeper.gate import Replay
-from gatekeeper.images import Dataset, Splits
+from gatekeeper.images import Dataset, Splits, fit_to
 from gatekeeper.judging import Judged, judge, sweep
 from gatekeeper.metrics import (
     ReliabilityBins,
@@ -276,7 +276,7 @@ class Example:
         severity: 1…5, None for clean.
         truth: True class.
         received: The image as received, uint8, shape (H, W, 3).
-        restored: What restoration made of it, or None.
+        restored: What the restorer whose answer counts made of it, or None.
         decision: What the gate said.
     """
 
@@ -300,26 +300,42 @@ def examples(
         raise InputError(f"rows must lie within the {len(judged)} judged images")
     plan = judged.plan.take(rows)
     received = degrade(data.batch(plan.positions), plan)
-    decisions = gatekeeper.decide(received)
-    found = []
-    for i, decision in enumerate(decisions):
-        name = decision.attempts[-1].restorer
-        restored = None
-        if name is not None:
-            one = np.array([name])
-            seeds = plan.seeds[i : i + 1]
-            restored = restore_rows(gatekeeper.fitted.restorers, received[i : i + 1], one, seeds)[0]
-        found.append(
-            Example(
-                corruption=str(plan.corruptions[i]) or None,
-                severity=int(plan.severities[i]) or None,
-                truth=int(data.labels[plan.positions[i]]),
-                received=_pixels(received[i]),
-                restored=None if restored is None else _pixels(restored),
-                decision=decision,
-            )
+    return [
+        Example(
+            corruption=str(plan.corruptions[i]) or None,
+            severity=int(plan.severities[i]) or None,
+            truth=int(data.labels[plan.positions[i]]),
+            received=_pixels(received[i]),
+            restored=restored,
+            decision=decision,
         )
-    return found
+        for i, (decision, restored) in enumerate(decided(gatekeeper, received))
+    ]
+
+
+def decided(gatekeeper: Gatekeeper, images: Tensor) -> list[tuple[Decision, IntArray | None]]:
+    """Decisions, each with the restored image of the attempt that counts.
+
+    Args:
+        gatekeeper: Decides.
+        images: Shape (B, 3, H, W), in [0, 1].
+
+    Returns:
+        One entry per image; the restored image is uint8, shape (H, W, 3), and None where nothing
+        was restored.
+    """
+    decisions = gatekeeper.decide(images)
+    first = gatekeeper.first_look(fit_to(images, gatekeeper.image_size))
+    tried = np.flatnonzero(first.plans[:, 0] != "")
+    restored: dict[int, IntArray] = {}
+    if len(tried):
+        second = gatekeeper.second_look(first.take(tried))
+        restored = {
+            int(row): _pixels(second.images[at])
+            for at, row in enumerate(tried)
+            if second.column[at] >= 0
+        }
+    return [(decision, restored.get(row)) for row, decision in enumerate(decisions)]
 
 
 def telling_rows(fitted: FittedGate, judged: Judged, *, per_kind: int = 3) -> IntArray:

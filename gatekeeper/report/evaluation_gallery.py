@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from gatekeeper.evaluation import Answers, Evaluation, Subject
-from gatekeeper.evidence import degrade, restore_rows
+from gatekeeper.evaluation import Answers, Evaluation, Subject, decided
+from gatekeeper.evidence import degrade
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.report.content import GalleryItem
 from gatekeeper.types import BoolArray, FloatArray, IntArray
@@ -75,14 +75,8 @@ def _item(
         label = int(answers.raw_labels[condition, image])
         decision = _plain(names[label], float(answers.msp[condition, image]))
     else:
-        made = Gatekeeper(subject.fitted, subject.identity).decide(received)[0]
+        ((made, restored),) = decided(Gatekeeper(subject.fitted, subject.identity), received)
         decision = made.to_json(names)
-        restorer = made.attempts[-1].restorer
-        if restorer is not None:
-            again = restore_rows(
-                subject.fitted.restorers, received, np.array([restorer]), plan.seeds
-            )
-            restored = _pixels(again[0])
     return GalleryItem(
         corruption=name or None,
         severity=severity or None,

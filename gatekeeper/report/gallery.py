@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ class Card:
         title: Corruption and severity, or "clean".
         original: The image as received.
         restored: The restored image, or None.
+        restorer: Which restorer made it; "" where nothing was restored.
         accepted: Whether the answer was handed out.
         outcome: "right", "wrong" or "abstained", of the answer that was handed out.
         attempts: Restorer (None for raw), class name and reliability of each attempt.
@@ -49,6 +51,7 @@ class Card:
     title: str
     original: Picture
     restored: Picture | None
+    restorer: str
     accepted: bool
     outcome: str
     attempts: tuple[dict[str, Any], ...]
@@ -85,7 +88,14 @@ def card(item: GalleryItem) -> Card:
         title=title,
         original=picture(item.original),
         restored=None if item.restored is None else picture(item.restored),
+        restorer=_counted(item.decision["attempts"]),
         accepted=accepted,
         outcome=outcome,
         attempts=tuple(dict(attempt) for attempt in item.decision["attempts"]),
     )
+
+
+def _counted(attempts: Sequence[Mapping[str, Any]]) -> str:
+    """The restorer whose answer counts, which is the most reliable of those tried; "" for none."""
+    tried = [attempt for attempt in attempts if attempt["restorer"] is not None]
+    return str(max(tried, key=lambda each: each["reliability"])["restorer"]) if tried else ""

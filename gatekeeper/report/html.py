@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gatekeeper.errors import InputError
+from gatekeeper.report.arbitration import arbitration_view
 from gatekeeper.report.charts import LEGEND, reliability_chart, risk_coverage_chart
 from gatekeeper.report.content import METHODS, STREAMS, GalleryItem, ReportContent
 from gatekeeper.report.gallery import card
@@ -111,6 +112,8 @@ def _view(content: ReportContent) -> dict[str, Any]:
     certificate = dict(content.certificate)
     if certificate["reason"] is None:  # nothing stood in the way: no row
         del certificate["reason"]
+    arbitration = arbitration_view(certificate)
+    certificate.pop("arbitration", None)  # it has a section of its own
     return {
         "dataset": content.summary["dataset"],
         "certified": bool(content.summary["certified"]),
@@ -127,6 +130,7 @@ def _view(content: ReportContent) -> dict[str, Any]:
         ],
         "family_columns": FAMILY_COLUMNS,
         "families": family_rows(content.families, content.held_out),
+        "arbitration": arbitration,
         "streams": [(_title(name), _flag(content, name)) for name in content.streams],
         "stream_rows": stream_rows(content.streams),
         "levels": None if content.levels is None else study_view(content.levels),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from gatekeeper.evaluation.streams import (
     conditions_flags,
     coverage_at_risk,
     curves,
+    decided,
     examples,
     family_of,
     judge_streams,
@@ -24,6 +26,7 @@ from gatekeeper.evaluation.streams import (
 )
 from gatekeeper.evidence import TableBuilder
 from gatekeeper.pipeline import Gatekeeper
+from gatekeeper.routing import Arbiter, Budget
 from tests import small_gate
 
 
@@ -144,3 +147,33 @@ def test_examples_show_what_was_judged(fitted, streams: Streams) -> None:
             np.testing.assert_array_equal(example.received[..., 0], pixels)
     with pytest.raises(InputError, match="within the 600 judged"):
         examples(Gatekeeper(fitted, "c"), small_gate.digits(), judged, np.array([600]))
+
+
+def test_the_restored_image_shown_is_that_of_the_answer_that_counts(fitted) -> None:
+    # Two restorers are tried on every doubted image; the second one makes it worse.
+    restorers = {"median": fitted.restorers["median"], "exposure": fitted.restorers["exposure"]}
+    order = np.array(["median", "exposure"])
+    budget = Budget(costs=dict.fromkeys(order.tolist(), 1.0), look_cost=1.0, max_attempts=2)
+
+    class Always(Arbiter):
+        def plan(self, first, allowed):
+            return np.broadcast_to(order, (len(first), 2)).copy()
+
+    strict = replace(fitted.gate, accept_raw_at=0.999, accept_restored_at=0.999)
+    gatekeeper = Gatekeeper(
+        replace(fitted, arbiter=Always(budget), gate=strict, restorers=restorers), "c"
+    )
+    images = small_gate.stream_images(24)
+    counted = set()
+    for image, (decision, restored) in zip(images, decided(gatekeeper, images), strict=True):
+        tried = decision.attempts[1:]
+        if not tried:
+            assert restored is None
+            continue
+        best = max(tried, key=lambda attempt: attempt.reliability).restorer
+        counted.add((best, len(tried)))
+        expected = restorers[best].restore(image[None], seeds=np.zeros(1, dtype=np.int64))[0]
+        pixels = (expected * 255).round().byte().permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(restored, pixels)
+    # Not always the last one that was tried.
+    assert {("median", 2), ("exposure", 2)} <= counted

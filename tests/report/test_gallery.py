@@ -56,3 +56,18 @@ def test_a_clean_image_that_was_not_restored(make_item: Callable[..., GalleryIte
     shown = card(make_item(corruption=None, severity=None, restored=None))
     assert shown.title == "clean"
     assert shown.restored is None
+
+
+def test_the_restorer_named_is_the_one_whose_answer_counts(
+    make_item: Callable[..., GalleryItem],
+) -> None:
+    assert card(make_item()).restorer == "autoencoder"
+    attempts = [
+        {"restorer": None, "class_name": "Trouser", "reliability": 0.9},
+        {"restorer": "median", "class_name": "Sneaker", "reliability": 0.6},
+        {"restorer": "unet", "class_name": "Trouser", "reliability": 0.4},
+    ]
+    decision = {**make_item().decision, "action": "abstain", "attempts": attempts}
+    assert card(make_item(decision=decision)).restorer == "median"
+    decision["attempts"] = attempts[:1]
+    assert card(make_item(decision=decision, restored=None)).restorer == ""
