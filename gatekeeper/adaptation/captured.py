@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gatekeeper.errors import DataError
-from gatekeeper.images import decode_pixels, fit_to, image_digests, seeds_for
-from gatekeeper.images.dataset import Dataset
+from gatekeeper.images import Dataset, decode_pixels, fit_to, image_digests, seeds_for
 from gatekeeper.review import ABSTAINED, ACCEPTED, ReviewQueue
 from gatekeeper.training.sources import read_folder
 from gatekeeper.types import BoolArray, FloatArray, IntArray, StrArray
@@ -22,6 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 UNLABELLED = -1
 
 _DATABASE = "review.db"
+_EXPORT = ".parquet"
 _FOR_EVER_DAYS = 1e5
 _DRAWS = float(2**63)
 
@@ -38,6 +38,8 @@ class Captured:
         probabilities: With which an image of its kind was captured, in (0, 1], shape (N,).
         bundles: Identity of the bundle that decided, or "", shape (N,).
         source: Where they come from, a phrase.
+        complete: Whether images without a label are among them, so that it is known which random
+            draws nobody labelled; an export holds labelled images only.
     """
 
     images: Pixels
@@ -47,6 +49,7 @@ class Captured:
     probabilities: FloatArray
     bundles: StrArray
     source: str
+    complete: bool = True
 
     def __len__(self) -> int:
         """Number of images N."""
@@ -90,7 +93,7 @@ def read_captured(
     """
     if (place / _DATABASE).is_file():
         records, source = _of_queue(place), f"the review queue {place.name}"
-    elif place.suffix == ".parquet":
+    elif place.suffix == _EXPORT:
         records, source = _of_export(place), f"the export {place.name}"
     elif place.is_dir():
         records, source = _of_folder(place, image_size), f"the folder {place.name}"
@@ -101,7 +104,8 @@ def read_captured(
         )
     if not records:
         raise DataError(f"expected captured images in {place}, got none: capture some first")
-    return _joined(records, image_size, len(class_names), source)
+    complete = place.suffix != _EXPORT
+    return _joined(records, image_size, len(class_names), source, complete=complete)
 
 
 def _of_queue(folder: Path) -> list[_Record]:
@@ -151,7 +155,12 @@ def _of_folder(folder: Path, size: tuple[int, int]) -> list[_Record]:
 
 
 def _joined(
-    records: Sequence[_Record], size: tuple[int, int], n_classes: int, source: str
+    records: Sequence[_Record],
+    size: tuple[int, int],
+    n_classes: int,
+    source: str,
+    *,
+    complete: bool,
 ) -> Captured:
     """One row per distinct image: a labelled record before one without, then the first."""
     for record in records:
@@ -180,6 +189,7 @@ def _joined(
         probabilities=np.array([record.probability for record in kept]),
         bundles=np.array([record.bundle for record in kept], dtype="<U64"),
         source=source,
+        complete=complete,
     )
 
 

@@ -67,7 +67,7 @@ def certify_on_draws(
     accepted: BoolArray,
     wrong: BoolArray,
     *,
-    n_unlabelled: int,
+    n_unlabelled: int | None,
     target_risk: float,
     confidence_level: float,
 ) -> CapturedCertificate:
@@ -77,13 +77,18 @@ def certify_on_draws(
         digests: Of the draws, all with one probability, shape (N,).
         accepted: Whether the challenger accepts each, shape (N,).
         wrong: Whether its final answer is wrong, shape (N,).
-        n_unlabelled: Draws that nobody has labelled.
+        n_unlabelled: Draws that nobody has labelled; None where that is not known.
         target_risk: In (0, 1).
         confidence_level: In (0, 1).
 
     Raises:
         InputError: an image occurs twice.
     """
+    if n_unlabelled is None:
+        return without_sample(
+            "an export holds labelled images only, so nobody can tell which random draws were left "
+            "out; name the queue's folder"
+        )
     if n_unlabelled:
         return without_sample(
             f"{n_unlabelled} random draws of accepted answers have no label, and those that are "

@@ -25,19 +25,18 @@ class Dealt:
 
     Attributes:
         traffic: Rows by use.
-        n_unlabelled_draws: Random draws of the champion's accepted answers without a label.
+        n_unlabelled_draws: Random draws of the champion's accepted answers without a label; None
+            where that is not known.
         used: Digests of the traffic images that the challenger learns from or is certified on.
         captured_digest: Of all captured images.
         sample_digest: Of the labelled sample, or "".
-        judge_is_complete: Whether the judged traffic is a uniform sample of all of it.
     """
 
     traffic: Traffic
-    n_unlabelled_draws: int
+    n_unlabelled_draws: int | None
     used: StrArray
     captured_digest: str
     sample_digest: str
-    judge_is_complete: bool
 
 
 def deal(
@@ -92,8 +91,8 @@ def deal(
     # What nobody recorded a kind of has no label and never judges.
     recorded = captured.kinds != ""
     seen = np.flatnonzero(~draws & ~(recorded & judging))
-    judge, complete = (
-        (sampled["judge"], True)
+    judge = (
+        sampled["judge"]
         if sample is not None
         else _judged(captured, judging & (draws | (abstained & own)), seed)
     )
@@ -110,11 +109,12 @@ def deal(
     used = np.concatenate([traffic.seen, traffic.learn, traffic.calibrate, traffic.certify])
     return Dealt(
         traffic=traffic,
-        n_unlabelled_draws=int((draws & ~captured.labelled & ~judging).sum()),
+        n_unlabelled_draws=int((draws & ~captured.labelled & ~judging).sum())
+        if captured.complete
+        else None,
         used=np.unique(data.digests[used]),
         captured_digest=digest_of(captured.digests),
         sample_digest="" if sample is None else digest_of(data.digests[rows]),
-        judge_is_complete=complete,
     )
 
 
@@ -144,13 +144,13 @@ def _thinned(captured: Captured, rows: IntArray, seed: int) -> IntArray:
     return np.asarray(rows[kept])
 
 
-def _judged(captured: Captured, judging: BoolArray, seed: int) -> tuple[IntArray, bool]:
+def _judged(captured: Captured, judging: BoolArray, seed: int) -> IntArray:
     """A uniform sample of the traffic; nothing where a label is missing or a kind is."""
     rows = np.flatnonzero(judging)
     both = len(np.unique(captured.kinds[rows])) == 2  # abstained and accepted
-    if not both or not captured.labelled[rows].all():
-        return np.arange(0), False
-    return _thinned(captured, rows, seed), True
+    if not (both and captured.complete and captured.labelled[rows].all()):
+        return np.arange(0)
+    return _thinned(captured, rows, seed)
 
 
 def check_unused(dealt_out: Dealt, data: Dataset, splits: Splits, champion_used: StrArray) -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from gatekeeper.adaptation.captured import UNLABELLED, Captured
 from gatekeeper.adaptation.recipe import AdaptationRecipe
-from gatekeeper.adaptation.run import Champion, open_champion
+from gatekeeper.adaptation.run import Adapted, Champion, adapt, open_champion
 from gatekeeper.bundle import save_bundle
 from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.golden import golden_files
 from gatekeeper.images import Dataset, image_digests
 from gatekeeper.pipeline import Gatekeeper
+from gatekeeper.progress import Silent
 from tests import small_gate
 
 RESTORER = {
@@ -85,3 +86,28 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Champion:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finished trainings and cells of all these tests."""
     return tmp_path_factory.mktemp("work")
+
+
+def run(champion: Champion, work: Path, **changes: object) -> Adapted:
+    given = {
+        "captured": capture(small_gate.splits().test[slice(0, 300)], [""], labelled=False),
+        "sample": None,
+        **changes,
+    }
+    recipe = given.pop("recipe", adaptation())
+    return adapt(
+        champion,
+        small_gate.digits(),
+        given["captured"],
+        recipe,
+        small_gate.recipe(),
+        sample=given["sample"],
+        work=work,
+        progress=Silent(),
+    )
+
+
+@pytest.fixture(scope="session")
+def from_a_folder(champion: Champion, work: Path) -> Adapted:
+    """Adapted to images that nobody has labelled."""
+    return run(champion, work)

@@ -8,39 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatekeeper.adaptation.run import Adapted, Champion, adapt, check_champion, open_champion
+from gatekeeper.adaptation.run import Adapted, Champion, check_champion, open_champion
 from gatekeeper.bundle import load_bundle
 from gatekeeper.errors import RecipeError, SplitOverlapError
-from gatekeeper.progress import Silent
 from gatekeeper.recipe import parse_recipe
 from tests import small_gate
-from tests.adaptation.conftest import adaptation, capture, labelled_sample
-
-TEST = slice(0, 300)
-
-
-def run(champion: Champion, work: Path, **changes: object) -> Adapted:
-    given = {
-        "captured": capture(small_gate.splits().test[TEST], [""], labelled=False),
-        "sample": None,
-        **changes,
-    }
-    recipe = given.pop("recipe", adaptation())
-    return adapt(
-        champion,
-        small_gate.digits(),
-        given["captured"],
-        recipe,
-        small_gate.recipe(),
-        sample=given["sample"],
-        work=work,
-        progress=Silent(),
-    )
-
-
-@pytest.fixture(scope="module")
-def from_a_folder(champion: Champion, work: Path) -> Adapted:
-    return run(champion, work)
+from tests.adaptation.conftest import adaptation, capture, labelled_sample, run
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +51,7 @@ def test_the_adapted_restorer_joins_the_router(from_a_folder: Adapted) -> None:
 
 def test_captured_noise_is_sent_to_the_adapted_restorer(from_a_folder: Adapted) -> None:
     gate = from_a_folder.challenger
-    other = capture(small_gate.splits().test[TEST], [""], seed=5, labelled=False)
+    other = capture(small_gate.splits().test[slice(0, 300)], [""], seed=5, labelled=False)
     from torch import from_numpy
 
     from gatekeeper.signals import read_signals
