@@ -8,7 +8,8 @@ PYTEST_ARGS ?=
 TEST_WORKERS ?= auto
 BENCH_ARGS ?=
 FUZZ_EXAMPLES ?= 2000
-FUZZ_SECONDS ?= 240
+FUZZ_SECONDS ?= 300
+SOAK_SECONDS ?= 3600
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -18,7 +19,7 @@ INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format bench fuzz docs clean preflight
+.PHONY: help install demo test check format bench fuzz soak docs clean preflight
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -46,8 +47,10 @@ bench: $(INSTALLED)  ## recompute benchmarks/results/demo.json
 
 fuzz: $(INSTALLED_TEST)  ## property tests with fresh seeds, then decoder and protocol for FUZZ_SECONDS each
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PY) -m pytest -m hypothesis $(PYTEST_ARGS)
-	$(PY) -m tests.fuzz decode $(FUZZ_SECONDS)
-	$(PY) -m tests.fuzz v2 $(FUZZ_SECONDS)
+	$(PY) -m benchmarks.serving_long fuzz --seconds $(FUZZ_SECONDS)
+
+soak: $(INSTALLED_TEST)  ## one server under all kinds of requests for SOAK_SECONDS, and its memory
+	$(PY) -m benchmarks.serving_long soak --seconds $(SOAK_SECONDS)
 
 docs: $(INSTALLED_TEST)  ## check what the documents say: doctests, links, tables
 	$(PY) -m pytest gatekeeper tests/test_docs.py $(PYTEST_ARGS)

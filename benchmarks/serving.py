@@ -1,12 +1,13 @@
 """The service against its peers, and under everything that it must survive.
 
-    python -m benchmarks.serving [--quick]
+    python -m benchmarks.serving [--quick | --long]
 
 The load generator and every server are processes of their own. The peers, plain FastAPI and
 LitServe, run in the same run with the same tuning as ours (decoder, threads, one forward pass at a
 time), and once as their documentation begins. Networks are untrained; photographs are those that
 scikit-image ships. Cells are kept on disk by the hash of all that determines them, so that a run
-that was cut short goes on. Not measured here: alias swaps under load, and the soak.
+that was cut short goes on. What takes long, ten minutes of fuzzing and an hour of soak, is measured
+by `make fuzz`, `make soak` or with `--long`, and judged here once it has been.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks import serving_cells as cells
+from benchmarks import serving_long
 from benchmarks.harness import RESULTS, Figure, machine, versions, write_results
 from benchmarks.kept import code_digest
 from benchmarks.serving_gate import make_bundle
 from benchmarks.serving_running import Scale, jpegs
 from benchmarks.serving_servers import TUNED
+from benchmarks.serving_swaps import swaps
 from gatekeeper.mlp import MlpOptions
 
 QUICK = Scale(
@@ -44,6 +47,7 @@ QUICK = Scale(
 )
 _KEPT = Path("runs") / "benchmarks" / "serving-cells"
 _FUZZ_S = 20
+_MOVES = 50
 _CAPACITY_CLIENTS = 16
 
 Row = dict[str, Any]
@@ -60,7 +64,9 @@ class Cells:
     def __init__(self, scale: Scale, folder: Path) -> None:
         self.scale = scale
         self._folder = folder
-        self._code = code_digest("benchmarks.serving_cells", "benchmarks.serving_servers")
+        self._code = code_digest(
+            "benchmarks.serving_cells", "benchmarks.serving_servers", "benchmarks.serving_swaps"
+        )
         self.rows: list[Row] = []
 
     def take(self, name: str, measure: Callable[[], Row | list[Row]]) -> list[Row]:
@@ -137,7 +143,7 @@ def _under_load(kept: Cells, rows: Sequence[Row], *, quick: bool) -> list[Figure
         _figure("shed_p99_ms", over["shed_p99_ms"], 100, "lower"),
         _figure("poison_right_answers", one["worst_right"], 31, "higher", f"{one['seeds']} seeds"),
     ]
-    return figures if quick else figures + _the_rest(kept, bundle, capacity)
+    return figures if quick else figures + _the_rest(kept, bundle, capacity) + _long(kept)
 
 
 def _the_rest(kept: Cells, bundle: Path, capacity: float) -> list[Figure]:
@@ -147,20 +153,40 @@ def _the_rest(kept: Cells, bundle: Path, capacity: float) -> list[Figure]:
     [mix] = kept.take("mixed", lambda: cells.mixed(scale, bundle, capacity))
     [end] = kept.take("sigterm", lambda: cells.sigterm(scale, bundle))
     [bad] = kept.take("bad_input", lambda: cells.bad_input(scale))
+    [moved] = kept.take("swaps", lambda: swaps(scale, _MOVES))
+    during = f"{moved['moves']} moves under load, {moved['answers']} images answered"
     pixels = "1 MB of pixels by the Open Inference Protocol"
-    figures = [
+    return [
         _figure("noop_1mb_p50_ms", bare["p50_ms"], 3, "lower", pixels),
         _figure("noop_1mb_p99_ms", bare["p99_ms"], 10, "lower", pixels),
         _figure("burst_recovery_s", wave["recovery_s"], 2, "lower"),
         _figure("lost_replies", wave["lost_replies"], 0, "lower"),
         _figure("mixed_clean_p95_ratio", mix["ratio"], 1.25, "lower", "at 0.4 of the capacity"),
         _figure("sigterm_dropped", end["dropped"], 0, "lower", f"exit code {end['exit_code']}"),
+        _figure("alias_swap_errors", moved["errors"], 0, "lower", during),
+        _figure("mixed_bundle_answers", moved["mixed"], 0, "lower", during),
         _figure("bad_input_5xx", len(bad["5xx"]), 0, "lower", f"{bad['cases']} cases"),
         _figure("bad_input_wrong_code", len(bad["wrong_code"]), 0, "lower"),
     ]
-    if importlib.util.find_spec("atheris") is not None:
+
+
+def _long(kept: Cells) -> list[Figure]:
+    """What was measured for long; fuzzing for a moment stands in where it was not."""
+    figures = []
+    soaked, fuzzed = (serving_long.measured(what) for what in ("soak", "fuzz"))
+    if soaked is None:
+        print("soak_growth_mb is not measured: make soak", flush=True)
+    else:
+        kept.rows.append(soaked)
+        note = f"{soaked['seconds']:g} s on {soaked['date']}; {soaked['statuses']}"
+        target = serving_long.GROWTH_MB
+        figures.append(_figure("soak_growth_mb", soaked["growth_mb"], target, "lower", note))
+    if fuzzed is not None:
+        kept.rows.append(fuzzed)
+    elif importlib.util.find_spec("atheris") is not None:
         [fuzzed] = kept.take("fuzz", lambda: cells.fuzz(_FUZZ_S))
-        note = f"by coverage, {_FUZZ_S} s each: {fuzzed['runs']}; `make fuzz` takes longer"
+    if fuzzed is not None:
+        note = f"by coverage, {fuzzed['seconds']} s each: {fuzzed['runs']}; `make fuzz` for longer"
         figures.append(_figure("fuzz_crashes", fuzzed["crashes"], 0, "lower", note))
     return figures
 
@@ -223,13 +249,18 @@ def _figure(
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, judge, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small run against FastAPI alone")
+    how_much = parser.add_mutually_exclusive_group()
+    how_much.add_argument("--quick", action="store_true", help="a small run against FastAPI alone")
+    how_much.add_argument("--long", action="store_true", help="with the soak and the long fuzzing")
     parser.add_argument("--out", type=Path, default=None, help="folder for serving.json")
     parser.add_argument("--cells", type=Path, default=None, help=f"kept cells (default {_KEPT})")
     given = parser.parse_args(argv)
     started = time.perf_counter()
     scale = QUICK if given.quick else Scale()
     kept = Cells(scale, given.cells or _KEPT)
+    for what, seconds in serving_long.SECONDS.items() if given.long else ():
+        if serving_long.measured(what) is None:
+            serving_long.measure(what, seconds)
     figures = measure(kept, quick=given.quick)
     for figure in figures:
         verdict = "holds" if figure.holds else "DOES NOT HOLD"

@@ -297,8 +297,12 @@ def _posted(port: int, path: str, body: bytes, headers: Sequence[tuple[str, str]
         connection.close()
 
 
-def fuzz(seconds: int) -> dict[str, Any]:
+def fuzz(seconds: int, corpora: Path | None = None) -> dict[str, Any]:
     """Both targets of `tests.fuzz`, fuzzed by coverage.
+
+    Args:
+        seconds: For each.
+        corpora: Folder of what was found to be interesting before; None begins anew.
 
     Raises:
         DataError: a fuzzer did not run.
@@ -306,13 +310,15 @@ def fuzz(seconds: int) -> dict[str, Any]:
     crashes: list[str] = []
     runs = {}
     for target in ("decode", "v2"):
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "tests.fuzz", target, str(seconds), folder]
+        with tempfile.TemporaryDirectory() as anew:
+            folder = Path(anew) if corpora is None else corpora / target
+            before = set(folder.glob("*-*"))
+            command = [sys.executable, "-m", "tests.fuzz", target, str(seconds), str(folder)]
             done = subprocess.run(  # noqa: S603
                 command, cwd=ROOT, check=False, capture_output=True, text=True
             )
             # Whatever ends a fuzzer early leaves the input that did: crash-…, timeout-…, oom-….
-            crashes += [path.name for path in Path(folder).glob("*-*")]
+            crashes += [path.name for path in set(folder.glob("*-*")) - before]
         counted = [line for line in done.stderr.splitlines() if "executed_units" in line]
         if not counted and not crashes:
             raise DataError(f"expected {target} to be fuzzed, got:\n{done.stderr[-2000:]}")

@@ -18,6 +18,7 @@ from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.decision import Action, Attempt, Decision, Reason
 from gatekeeper.evidence import collect, restore_rows
 from gatekeeper.gate import Gate
+from gatekeeper.golden import golden_files
 from gatekeeper.images import fit_to
 from gatekeeper.mlp import MlpOptions
 from gatekeeper.monitoring import ConditionsTest
@@ -37,16 +38,21 @@ NOISE_SEVERITY = 4
 POISON = 200 / 255
 """An image of this grey makes :class:`PoisonGate` fail."""
 
+_N_GOLDEN = 4
 _RESTORER = "median"
 _NOISE_SIGNAL = SIGNAL_NAMES.index("noise_sigma")
 _CERTIFICATE = {"certified": False, "target_risk": 0.05, "confidence_level": 0.95}
 
 
-def spec_of(net: str) -> ClassifierSpec:
-    """How to build the network: seeded initial weights."""
-    names = [f"class {k:03d}" for k in range(N_CLASSES)]
+def spec_of(net: str, word: str = "class") -> ClassifierSpec:
+    """How to build the network: seeded initial weights, classes ``word 000`` and so on.
+
+    Images are forwarded as they come to the service's size: a second resizing, which timm would do
+    for these networks, is work that the peers are not given either.
+    """
+    names = [f"{word} {k:03d}" for k in range(N_CLASSES)]
     options = {"name": NETS[net], "checkpoint": None, "class_names": names}
-    return ClassifierSpec(kind="timm", options=options)
+    return ClassifierSpec(kind="timm", options={**options, "kwargs": {"crop_pct": 1.0}})
 
 
 def photos(n: int, side: int, *, seed: int) -> Tensor:
@@ -72,9 +78,17 @@ def noisy(images: Tensor) -> Tensor:
 
 
 def make_bundle(
-    net: str, side: int, n_images: int, folder: Path, options: MlpOptions | None = None
+    net: str,
+    side: int,
+    n_images: int,
+    folder: Path,
+    options: MlpOptions | None = None,
+    *,
+    word: str = "class",
 ) -> Path:
-    """A bundle whose gate accepts photographs and restores noisy ones.
+    """A bundle whose gate accepts photographs and restores noisy ones, with a golden set.
+
+    It has no views and no second opinion: the classifier sees an image once, as peers' do.
 
     It is fitted as if the untrained network were right on photographs and on restored ones and
     wrong on noisy ones: what it answers means nothing, what it costs is what a gate costs. Which
@@ -86,11 +100,14 @@ def make_bundle(
         n_images: Photographs that it is fitted on, and as many noisy ones.
         folder: Where the bundle is to lie.
         options: Of the predictors; by default those of a real gate, for a single epoch.
+        word: Begins the names of its classes.
     """
-    spec = spec_of(net)
+    spec = spec_of(net, word)
     classifier = spec.build(device="cpu")
     fitted = _fit(spec, classifier, side, n_images, options or MlpOptions(epochs=1))
-    save_bundle(fitted, folder)
+    pixels = (photos(_N_GOLDEN, side, seed=2) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    golden = golden_files(Gatekeeper(fitted, "0" * 64), pixels.numpy())
+    save_bundle(fitted, folder, extra=golden)
     return folder
 
 

@@ -84,10 +84,20 @@ def server(
     *,
     net: str = "small",
     side: int | None = None,
-    bundle: Path | None = None,
+    bundle: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Iterator[Server]:
     """A server that is ready, in a process group of its own; ended afterwards.
+
+    Args:
+        system: Which.
+        scale: Gives its threads, and the side of its images where ``side`` does not.
+        net: Which network.
+        side: Height and width of its images.
+        bundle: What is served: a folder, or a URI of the registry.
+        environ: More variables of its environment.
+        settings: Of the service.
 
     Raises:
         DataError: it does not become ready; the message has the end of its log.
@@ -100,10 +110,11 @@ def server(
     for name, value in settings.items():
         command += ["--set", name, value]
     threads = str(scale.threads)
-    environ = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    whole = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    whole |= environ or {}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603  # this interpreter, our own module
-            command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
+            command, cwd=ROOT, env=whole, stdout=log, stderr=log, start_new_session=True
         )
         try:
             _wait(system, port, process, log)

@@ -2,7 +2,8 @@
 
     python -m benchmarks.serving_servers SYSTEM --port N [--net small] [--side 224] [--bundle DIR]
 
-Ours: ``gate``, ``plain`` (the classifier behind the same service), ``idle``, ``poison``. Peers,
+Ours: ``gate``, ``plain`` (the classifier behind the same service), ``idle``, ``poison``, and
+``alias``, which follows an alias of the registry. Peers,
 tuned as ours is (the same decoder beside the event loop, the same number of threads, one forward
 pass at a time) and as their documentation begins: ``fastapi``, ``litserve``,
 ``fastapi_documented``, ``litserve_documented``.
@@ -31,12 +32,14 @@ except ImportError:  # a peer; the benchmark leaves it out and says so
 
 from benchmarks.serving_gate import Idle, Plain, PoisonGate, load_gate, spec_of
 from gatekeeper.errors import DataError
+from gatekeeper.golden import check_golden
 from gatekeeper.images import decode_image, fit_to
-from gatekeeper.service import serve
+from gatekeeper.service import Follow, serve
 from gatekeeper.service.served import ServedGatekeeper
 from gatekeeper.settings import Settings
+from gatekeeper.tracking import Registry, ServedAlias, ServingRun, TrackingStore
 
-OURS = ("gate", "plain", "idle", "poison")
+OURS = ("gate", "plain", "idle", "poison", "alias")
 TUNED = ("fastapi", "litserve")
 DOCUMENTED = ("fastapi_documented", "litserve_documented")
 PREDICT = "/predict"
@@ -77,13 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--net", default="small")
     parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--bundle", help="a folder, or for alias a URI of the registry")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     given = parser.parse_args(argv)
+
+    def load() -> ServedGatekeeper:
+        return _gatekeeper(given)
+
     if given.system in OURS:
         environ = {f"GATEKEEPER_{name.upper()}": value for name, value in given.set}
         settings = Settings.from_env({**environ, "GATEKEEPER_PORT": str(given.port)})
-        return serve(lambda: _gatekeeper(given), settings)
+        return serve(_followed(given.bundle) if given.system == "alias" else load, settings)
     kind = _litserve if given.system.startswith("litserve") else _fastapi
     kind(given, documented=given.system in DOCUMENTED)
     return 0
@@ -91,10 +98,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _gatekeeper(given: argparse.Namespace) -> ServedGatekeeper:
     if given.system == "gate":
-        return load_gate(given.bundle)
+        return load_gate(Path(given.bundle))
     if given.system == "plain":
         return Plain(spec_of(given.net).build(device="cpu"), given.side)
     return PoisonGate(given.side) if given.system == "poison" else Idle(given.side)
+
+
+def _followed(uri: str) -> Follow:
+    """As `gatekeeper serve` follows an alias."""
+    store = TrackingStore.from_environment()
+    source = ServedAlias(Registry(store), uri)
+    return Follow(source=source, load=load_gate, check=check_golden, sink=ServingRun(store))
 
 
 def network(net: str) -> Forward:
