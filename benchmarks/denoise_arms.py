@@ -13,17 +13,21 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from benchmarks.denoise_networks import NETWORKS
 from benchmarks.kept import Store, code_digest
+from benchmarks.trainings import Shown, Trainings, Tuning, epoch_rows, steps_per_epoch
 from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.corruptions.randomness import uniform
 from gatekeeper.images import Dataset, Splits, seeds_for
 from gatekeeper.progress import Progress
-from gatekeeper.restorers.autoencoder.network import AutoencoderConfig
-from gatekeeper.restorers.autoencoder.restorer import AutoencoderRestorer
-from gatekeeper.restorers.autoencoder.training import AutoencoderOptions, train_autoencoder
+from gatekeeper.protocols import TrainingBatch
+from gatekeeper.restorers.autoencoder import (
+    AutoencoderConfig,
+    AutoencoderOptions,
+    AutoencoderRestorer,
+    AutoencoderTraining,
+)
 from gatekeeper.types import IntArray
 
 ARMS = ("clean", "noisy", "denoised")
@@ -81,7 +85,8 @@ class Arms:
         progress: Progress,
     ) -> None:
         self.data, self.splits, self.budget = data, splits, budget
-        self.seed, self.store, self.progress = seed, store, progress
+        self.seed, self.store = seed, store
+        self.trainings = Trainings(store, progress)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @cached_property
@@ -99,28 +104,30 @@ class Arms:
     @cached_property
     def denoiser(self) -> AutoencoderRestorer:
         """The skip autoencoder with the paper's loss, trained on *train* alone."""
-        config = AutoencoderConfig()
+        config, options = (
+            AutoencoderConfig(),
+            AutoencoderOptions(steps=self.budget.denoiser_steps, recognition_weight=0.0),
+        )
 
-        def make() -> dict[str, np.ndarray]:
-            train = self.splits.train
-            self.progress.start(f"{self.data.name}: denoiser", self.budget.denoiser_steps)
-            network = train_autoencoder(
-                lambda rows: self.data.batch(train[rows]),
-                self.data.labels[train],
-                degrade=drawn_noise,
-                recognise=None,
-                options=AutoencoderOptions(
-                    steps=self.budget.denoiser_steps, recognition_weight=0.0
-                ),
-                config=config,
-                seed=self.seed,
-                device=self.device,
-                on_step=lambda step, loss: self.progress.advance(1),
-            )
-            return {name: t.cpu().numpy() for name, t in network.state_dict().items()}
+        def begin() -> tuple[AutoencoderTraining, Callable[[], Mapping[str, Tensor]]]:
+            training = AutoencoderTraining(config, options, seed=self.seed, device=self.device)
+            return training, training.network.state_dict
 
-        kept = self.store.arrays("denoiser", {**self._basis, "what": "denoiser"}, make)
-        state = {name: torch.from_numpy(array) for name, array in kept.items()}
+        def batch(step: int) -> TrainingBatch:
+            draw, train = np.random.default_rng([self.seed, step]), self.splits.train
+            clean = self.data.batch(train[draw.integers(0, len(train), options.batch_size)])
+            seeds = draw.integers(0, 2**62, options.batch_size)
+            degraded = drawn_noise(clean, seeds)
+            return TrainingBatch(clean=clean, degraded=degraded, labels=None, seeds=seeds)
+
+        state = self.trainings.weights(
+            "denoiser",
+            {**self._basis, "what": "denoiser"},
+            begin,
+            batch,
+            steps=options.steps,
+            stage=f"{self.data.name}, seed {self.seed}: denoiser",
+        )
         return AutoencoderRestorer.from_state(state, asdict(config), device=str(self.device))
 
     def shown(self, condition: str, rows: IntArray, purpose: str, seed: int) -> Tensor:
@@ -192,29 +199,40 @@ class Arms:
         peak: float,
         start: dict[str, Tensor] | None,
     ) -> dict[str, Tensor]:
-        def make() -> dict[str, np.ndarray]:
+        labels = self.data.labels[self.splits.train]
+        pace = {"n": len(labels), "batch_size": self.budget.batch_size}
+        steps = epochs * steps_per_epoch(**pace)
+        order = self.seed + 1_000 * (1 + ARMS.index(condition))
+
+        def begin() -> tuple[Tuning, Callable[[], Mapping[str, Tensor]]]:
             network = self._network(architecture)
             if start is not None:
                 network.load_state_dict(start)
-            self.progress.start(f"{self.data.name}: {architecture} {stage}", epochs)
-            fit(
+            tuning = Tuning(
                 network,
-                lambda epoch, rows: self.shown(
-                    condition, self.splits.train[rows], f"{stage} {epoch}", self.seed
-                ),
-                self.data.labels[self.splits.train],
-                epochs=epochs,
-                batch_size=self.budget.batch_size,
-                peak=peak,
-                seed=self.seed + 1_000 * (1 + ARMS.index(condition)),
+                lambda images: network(normalised(images)),
+                steps=steps,
+                learning_rate=peak,
                 device=self.device,
-                on_epoch=lambda: self.progress.advance(1),
             )
-            return {name: t.cpu().numpy() for name, t in network.state_dict().items()}
+            return tuning, network.state_dict
 
-        facts = {**self._basis, "what": stage, "architecture": architecture}
-        kept = self.store.arrays(f"{architecture}-{stage.replace(' ', '-')}", facts, make)
-        return {name: torch.from_numpy(array) for name, array in kept.items()}
+        def shown(step: int) -> Shown:
+            epoch, rows = epoch_rows(step, **pace, seed=order)
+            images = self.shown(
+                condition, self.splits.train[rows], f"{stage} {epoch}", self.seed
+            ).clone()
+            # The label is looked up by the same position as the image, whatever the order.
+            return Shown(images, labels[rows])
+
+        return self.trainings.weights(
+            f"{architecture}-{stage.replace(' ', '-')}",
+            {**self._basis, "what": stage, "architecture": architecture},
+            begin,
+            shown,
+            steps=steps,
+            stage=f"{self.data.name}, seed {self.seed}: {architecture} {stage}",
+        )
 
 
 def noisy(images: Tensor, seeds: IntArray) -> Tensor:
@@ -232,49 +250,3 @@ def drawn_noise(images: Tensor, seeds: IntArray) -> Tensor:
 def normalised(images: Tensor) -> Tensor:
     """What the networks read."""
     return ((images - _MEAN) / _STD).contiguous(memory_format=torch.channels_last)
-
-
-def fit(
-    network: nn.Module,
-    images: Callable[[int, IntArray], Tensor],
-    labels: IntArray,
-    *,
-    epochs: int,
-    batch_size: int,
-    peak: float,
-    seed: int,
-    device: torch.device,
-    on_epoch: Callable[[], None] = lambda: None,
-) -> None:
-    """Train with AdamW and one cycle of the learning rate.
-
-    Args:
-        network: Trained in place.
-        images: (epoch, positions among the labels) -> images.
-        labels: True classes, shape (N,).
-        epochs: Passes over all of them.
-        batch_size: Images per step.
-        peak: Highest learning rate.
-        seed: Of the order.
-        device: Where to train.
-        on_epoch: Told after each pass.
-    """
-    rng = np.random.default_rng(seed)
-    n_batches = max(1, len(labels) // batch_size)
-    optimiser = torch.optim.AdamW(network.parameters(), peak, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, peak, total_steps=epochs * n_batches + 1, pct_start=0.2
-    )
-    network.train()
-    for epoch in range(epochs):
-        for rows in np.array_split(rng.permutation(len(labels)), n_batches):
-            # The label is looked up by the same position as the image, whatever the order.
-            truth = torch.from_numpy(labels[rows]).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                logits = network(normalised(images(epoch, rows).to(device)))
-                loss = F.cross_entropy(logits, truth)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-        on_epoch()

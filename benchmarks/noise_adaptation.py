@@ -1,7 +1,7 @@
 """Does adapting to a camera's own noise, without clean images of it, restore better?
 
     python -m benchmarks.noise_adaptation --camera PATH --clean PATH --data cifar10:PATH
-        [--seeds 0,1,2] [--workers 2] [--quick]
+        [--seeds 0,1,2] [--workers 2] [--only train|judge] [--quick]
 
 ``--camera`` is a folder or zip archive with pairs in ``real/`` and ``mean/``: adapted on unlabelled
 crops of every second scene of one camera, judged on its other scenes and on the other cameras.
@@ -9,16 +9,14 @@ crops of every second scene of one camera, judged on its other scenes and on the
 synthetic camera and a frozen classifier that looks at what is restored. Four trainings per seed
 add one mechanism each: plain restoration of synthetic noise, the diffusion network over the full
 range of noise, slots that change places, negatives with exchanged residuals. A run that was cut
-short goes on where it was. With one of the two parts alone, or ``--quick``, the result is not
-written to the results folder.
+short goes on where it was; it is made to fit an hour on two cores (1,500 steps each). With one of
+the two parts alone, or ``--quick``, the result is not written to the results folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ import torch
 
 from benchmarks.harness import RESULTS, Figure, write_results
 from benchmarks.held_out import parse_seeds
+from benchmarks.kept import Store, code_digest
 from benchmarks.noise_adaptation_data import (
     Domain,
     camera_domain,
@@ -40,15 +39,24 @@ from benchmarks.noise_adaptation_data import (
     synthetic_domain,
 )
 from benchmarks.noise_adaptation_runs import ARMS, QUICK, VANILLA, WHOLE, Images, Size, trained
-from benchmarks.study import CLASSIFIERS, ROOT, open_study
+from benchmarks.study import CLASSIFIERS, open_study
+from benchmarks.telling import told
+from benchmarks.trainings import in_workers, share_of
 from gatekeeper.errors import InputError
 from gatekeeper.metrics.restoration import psnr
 from gatekeeper.paths import cache_dir
-from gatekeeper.protocols import Classifier, Restorer
+from gatekeeper.progress import Progress
+from gatekeeper.protocols import Classifier, Restorer, WeightedRestorer
 from gatekeeper.restorers import Identity
 from gatekeeper.types import FloatArray, StrArray
 
 INPUT = "input"
+
+STAGES = ("train", "judge")
+"""Each must be finished before the next; within one, jobs are independent of one another."""
+
+# About how long a training of each takes beside the others.
+_LASTS = {VANILLA: 1.0, "full range": 5.7, "+ swap": 5.7, WHOLE: 9.4}
 _RESAMPLES = 2000
 _CHUNK = 256
 
@@ -206,6 +214,73 @@ def parts_of(arguments: argparse.Namespace) -> list[Part]:
     return found
 
 
+class Work:
+    """Trainings and outcomes of a run, kept on disk.
+
+    Args:
+        parts: Domains and classifiers.
+        seeds: Of weights, crops and noise.
+        size: Of every training.
+        progress: Told of the steps.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], seeds: Sequence[int], size: Size, progress: Progress
+    ) -> None:
+        self.parts, self.seeds = parts, seeds
+        self._size, self._progress = size, progress
+        self._folder = cache_dir() / "benchmarks" / "noise-adaptation"
+
+    def jobs(self) -> list[tuple[float, tuple[Part, str, int]]]:
+        """Every training, and about how long it takes."""
+        return [
+            (_LASTS[arm], (part, arm, seed))
+            for seed, part, arm in product(self.seeds, self.parts, ARMS)
+        ]
+
+    def do(self, stage: str, shard: str) -> None:
+        """Do a share of a stage's jobs."""
+        if stage == STAGES[0]:
+            for job in share_of(self.jobs(), shard):
+                self.restorer(*job)
+        else:
+            for job in share_of([(1.0, job) for _, job in self.jobs()], shard):
+                self.outcome(*job)
+
+    def restorer(self, part: Part, arm: str, seed: int) -> Restorer:
+        """One training's, from the disk or trained and kept."""
+        domain = part.domain
+        digest = str(domain.facts["digest"])
+        images = Images(domain.clean, domain.unlabelled, digest, domain.name)
+        return trained(images, arm, seed, self._size, self._folder, self._progress)
+
+    def outcome(self, part: Part, arm: str, seed: int) -> Outcome:
+        """What a training's restorer does to the judged images; :data:`INPUT` restores nothing."""
+        restorer = Identity() if arm == INPUT else self.restorer(part, arm, seed)
+        classifier = part.classifier
+        facts = {
+            "code": code_digest("benchmarks.noise_adaptation"),
+            "domain": part.domain.facts["digest"],
+            "restorer": restorer.digest if isinstance(restorer, WeightedRestorer) else INPUT,
+            "classifier": None if classifier is None else classifier.digest,
+        }
+
+        def make() -> dict[str, FloatArray]:
+            found = outcome(restorer, part.domain, classifier)
+            right = {} if found.right is None else {"right": found.right}
+            return {"psnr_db": found.psnr_db, **right}
+
+        kept = Store(self._folder).arrays("outcome", facts, make)
+        return Outcome(psnr_db=kept["psnr_db"], right=kept.get("right"))
+
+    def judge(self) -> None:
+        """Fill in the outcomes of every part."""
+        for part in self.parts:
+            part.outcomes[INPUT, 0] = self.outcome(part, INPUT, 0)
+            for seed, arm in product(self.seeds, ARMS):
+                part.outcomes[arm, seed] = self.outcome(part, arm, seed)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Train what is not trained yet, judge, print, write."""
     parser = argparse.ArgumentParser(
@@ -216,63 +291,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", default=None, help="such as cifar10:PATH")
     parser.add_argument("--quick", action="store_true", help="tiny, on what pip brings")
     parser.add_argument("--seeds", default=None, help="0,1,2 by default; 0 with --quick")
-    parser.add_argument("--workers", type=int, default=2, help="processes that train")
-    parser.add_argument("--shard", default=None, help="i/n: train the i-th of n parts and stop")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--only", choices=STAGES, default=None, help="do this and write nothing")
+    parser.add_argument("--shard", default=None, help="i/n: with --only, be the i-th of n workers")
     parser.add_argument("--out", type=Path, default=None, help="folder for noise_adaptation.json")
     arguments = parser.parse_args(argv)
+    if arguments.shard and not arguments.only:
+        parser.error("--shard is of a stage: name it with --only")
     started = time.perf_counter()
     seeds = parse_seeds(arguments.seeds or ("0" if arguments.quick else "0,1,2"))
     if arguments.workers > 1 and not arguments.quick and arguments.shard is None:
-        _train_in_workers(arguments.workers, list(sys.argv[1:] if argv is None else argv))
-    parts = parts_of(arguments)
+        stages = STAGES if arguments.only is None else (arguments.only,)
+        in_workers("benchmarks.noise_adaptation", _options(arguments), stages, arguments.workers)
+        if arguments.only:
+            return
     size = QUICK if arguments.quick else Size()
-    if arguments.shard is not None:
-        _train_share(parts, seeds, size, arguments.shard)
-        return
-    for part in parts:
-        _judge(part, seeds, size)
-    _write(arguments, parts, seeds, time.perf_counter() - started)
+    with told(shared=arguments.shard is not None) as progress:
+        work = Work(parts_of(arguments), seeds, size, progress)
+        if arguments.only:
+            work.do(arguments.only, arguments.shard or "0/1")
+            return
+        work.judge()
+    _write(arguments, work.parts, seeds, time.perf_counter() - started)
 
 
-def _jobs(parts: Sequence[Part], seeds: Sequence[int]) -> list[tuple[Part, str, int]]:
-    jobs: list[tuple[Part, str, int]] = []
-    for number, (seed, part) in enumerate(product(seeds, parts)):
-        # To and fro, because later arms take longer: two workers then have as much to do.
-        arms = list(ARMS)[:: 1 if number % 2 else -1]
-        jobs += [(part, arm, seed) for arm in arms]
-    return jobs
-
-
-def _train(part: Part, arm: str, seed: int, size: Size) -> Restorer:
-    domain = part.domain
-    images = Images(domain.clean, domain.unlabelled, str(domain.facts["digest"]))
-    return trained(images, arm, seed, size, cache_dir() / "benchmarks" / "noise-adaptation")
-
-
-def _train_share(parts: Sequence[Part], seeds: Sequence[int], size: Size, shard: str) -> None:
-    index, _, total = shard.partition("/")
-    for part, arm, seed in _jobs(parts, seeds)[int(index) :: int(total)]:
-        _train(part, arm, seed, size)
-        print(f"trained: {part.domain.name}, {arm}, seed {seed}", file=sys.stderr)
-
-
-def _train_in_workers(n: int, argv: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "benchmarks.noise_adaptation", *argv]
-    workers = [
-        subprocess.Popen([*command, "--shard", f"{i}/{n}"], cwd=ROOT)  # noqa: S603  # our own module
-        for i in range(n)
-    ]
-    codes = [worker.wait() for worker in workers]  # all of them, also after a failure
-    if any(codes):
-        raise SystemExit(max(codes))
-
-
-def _judge(part: Part, seeds: Sequence[int], size: Size) -> None:
-    part.outcomes[INPUT, 0] = outcome(Identity(), part.domain, part.classifier)
-    for seed in seeds:
-        for arm in ARMS:
-            restorer = _train(part, arm, seed, size)
-            part.outcomes[arm, seed] = outcome(restorer, part.domain, part.classifier)
+def _options(arguments: argparse.Namespace) -> list[str]:
+    """What a worker is told beside its share; paths from where it starts."""
+    given = {name: getattr(arguments, name) for name in ("camera", "clean")}
+    found = {name: str(Path(path).resolve()) for name, path in given.items() if path}
+    found |= {n: v for n in ("data", "seeds") if (v := getattr(arguments, n))}
+    return [part for name, value in found.items() for part in (f"--{name}", value)]
 
 
 def _write(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.kept import code_digest
-from gatekeeper.classifiers.weights import load_safetensors, save_safetensors
+from benchmarks.kept import Store, code_digest
+from benchmarks.trainings import Trainings
+from gatekeeper.progress import Progress, Silent
 from gatekeeper.protocols import TrainingBatch
 from gatekeeper.restorers.noise_adaptation import (
     DenoiserConfig,
@@ -52,7 +51,7 @@ class Size:
         kept_every: Steps between two kept states.
     """
 
-    steps: int = 2500
+    steps: int = 1500
     batch_size: int = 8
     patch_px: int = 32
     widths: tuple[int, ...] = (16, 32, 64)
@@ -86,11 +85,13 @@ class Images:
         clean: Images (3, H, W).
         unlabelled: Images (3, H, W) of the camera.
         digest: Over all that the domain is.
+        name: Of the domain, for people.
     """
 
     clean: Sequence[Tensor]
     unlabelled: Sequence[Tensor]
     digest: str
+    name: str = "images"
 
 
 def crops(images: Sequence[Tensor], seeds: IntArray, side: int) -> Tensor:
@@ -119,7 +120,14 @@ def batch_of(images: Images, size: Size, seed: int, step: int) -> TrainingBatch:
     )
 
 
-def trained(images: Images, arm: str, seed: int, size: Size, folder: Path) -> UNetRestorer:
+def trained(
+    images: Images,
+    arm: str,
+    seed: int,
+    size: Size,
+    folder: Path,
+    progress: Progress | None = None,
+) -> UNetRestorer:
     """The restorer of one training, from the disk or trained and kept.
 
     A training that was cut short goes on from its last kept state.
@@ -130,11 +138,11 @@ def trained(images: Images, arm: str, seed: int, size: Size, folder: Path) -> UN
         seed: Of initial weights, crops and noise.
         size: How large it is.
         folder: Where states and restorers are kept.
+        progress: Told of the steps.
     """
-    path = folder / f"{_name(images, arm, seed, size)}.safetensors"
     network = UNetConfig(size.widths)
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def begin() -> tuple[NoiseAdaptationTraining, Callable[[], Mapping[str, Tensor]]]:
         training = NoiseAdaptationTraining(
             size.options(arm),
             restorer=unet_network(network),
@@ -142,25 +150,24 @@ def trained(images: Images, arm: str, seed: int, size: Size, folder: Path) -> UN
             seed=seed,
             device="cpu",
         )
-        unfinished = path.with_name(f"{path.stem}-unfinished.safetensors")
-        if unfinished.is_file():
-            training.load_state(load_safetensors(unfinished))
-        while training.steps_done < size.steps:
-            training.step(batch_of(images, size, seed, training.steps_done))
-            if training.steps_done % size.kept_every == 0:
-                save_safetensors(training.state(), unfinished)
-        save_safetensors(training.export().state(), path)
-        unfinished.unlink(missing_ok=True)
-    return UNetRestorer.from_state(load_safetensors(path), network.to_json(), device="cpu")
+        return training, lambda: training.export().state()
+
+    state = Trainings(Store(folder), progress or Silent(), kept_every=size.kept_every).weights(
+        f"{arm.replace('+ ', '').replace(' ', '-')}-{seed}",
+        _facts(images, arm, seed, size),
+        begin,
+        lambda step: batch_of(images, size, seed, step),
+        steps=size.steps,
+        stage=f"{images.name}, {arm}, seed {seed}",
+    )
+    return UNetRestorer.from_state(state, network.to_json(), device="cpu")
 
 
-def _name(images: Images, arm: str, seed: int, size: Size) -> str:
-    facts: dict[str, Any] = {
+def _facts(images: Images, arm: str, seed: int, size: Size) -> dict[str, Any]:
+    return {
         "code": code_digest("benchmarks.noise_adaptation_runs"),
         "images": images.digest,
         "options": asdict(size.options(arm)),
         "size": asdict(size),
         "seed": seed,
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return f"{arm.replace('+ ', '').replace(' ', '-')}-{seed}-{digest[:24]}"

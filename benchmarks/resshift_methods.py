@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.resshift_peers import EpsilonDiffusion, OnePass, Peer
+from benchmarks.trainings import Trainable, follow
+from gatekeeper.progress import Progress
 from gatekeeper.protocols import TrainingBatch
 from gatekeeper.restorers.resshift import (
     Parametrisation,
@@ -35,25 +36,8 @@ class Restore(Protocol):
         ...
 
 
-class InTraining(Protocol):
-    """What training needs of a method."""
-
-    @property
-    def steps_done(self) -> int:
-        """Optimiser steps so far."""
-        ...
-
-    def step(self, batch: TrainingBatch) -> float:
-        """One optimiser step."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """All of it as tensors."""
-        ...
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from there."""
-        ...
+InTraining = Trainable[TrainingBatch]
+"""What training needs of a method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +97,7 @@ def trained(
     *,
     folder: Path,
     facts: Mapping[str, Any],
-    say: Callable[[str], None] = lambda line: None,
+    progress: Progress,
 ) -> Restore:
     """Train a method, or go on where a run before was stopped.
 
@@ -123,22 +107,19 @@ def trained(
         batches: What it is shown.
         folder: Of the checkpoints; made when the first one is kept.
         facts: All that determines the batches and the code, JSON-ready.
-        say: Told how far it is, whenever a checkpoint is kept.
+        progress: Told of the steps.
     """
     said = json.dumps({"method": method, **plan.facts(), **facts}, sort_keys=True)
-    path = folder / f"{method}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.safetensors"
     training = beginning(method, plan)
-    if path.is_file():
-        training.load_state(load_file(path))
-    while training.steps_done < plan.options.steps:
-        loss = training.step(batches(training.steps_done))
-        done = training.steps_done
-        if done % plan.keep_every == 0 or done == plan.options.steps:
-            folder.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".part")
-            save_file(training.state(), unfinished)
-            unfinished.replace(path)
-            say(f"{method}: step {done} of {plan.options.steps}, loss {loss:.4f}")
+    follow(
+        training,
+        batches,
+        steps=plan.options.steps,
+        path=folder / f"{method}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.safetensors",
+        progress=progress,
+        stage=f"{method}, seed {plan.seed}",
+        kept_every=plan.keep_every,
+    )
     return restore_of(training)
 
 

@@ -1,6 +1,7 @@
 """Does restoration help recognition, whom does it harm, and is it chosen well?
 
     python -m benchmarks.restoration --data cifar10:PATH [--classifiers A,B] [--seeds 0,1,2]
+        [--workers 2] [--only train|judge]
     python -m benchmarks.restoration --quick
 
 Per classifier and seed: a recognition-first U-Net, a PSNR-trained one of equal size and an
@@ -8,7 +9,10 @@ autoencoder are trained on *train* under seen corruptions alone; then every judg
 noisy, restored by each, restored by non-local means that know the true sigma, and restored for a
 copy of the classifier that was tuned on restored images: the ceiling, on a fixed budget. A gate
 with four restorers and two attempts is fitted, certified and judged. A run that was cut short goes
-on from what it kept.
+on from what it kept, trainings from their last kept state.
+
+It is made to fit an hour on two cores: one classifier unless more are named, U-Nets of 2,200 steps
+of 32 images, 3,000 judged images per sigma.
 """
 
 from __future__ import annotations
@@ -16,29 +20,25 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.demo import described
 from benchmarks.denoise_then_classify import paired
 from benchmarks.harness import RESULTS, Figure, write_results
-from benchmarks.kept import Store
-from benchmarks.restoration_gates import Gates
-from benchmarks.restoration_runs import CEILING, CONDITIONS, QUICK, RESTORED, SIGMAS, Runs, Size
-from benchmarks.study import CLASSIFIERS, SPLIT_SIZES
-from gatekeeper.bundle import ClassifierSpec
-from gatekeeper.cli.progress import Bars
+from benchmarks.restoration_cells import CLASSIFIER, STAGES, Bench, Cell
+from benchmarks.restoration_runs import CEILING, CONDITIONS, QUICK, RESTORED, SIGMAS, Size
+from benchmarks.telling import told
+from benchmarks.trainings import in_workers
 from gatekeeper.errors import InputError
-from gatekeeper.images import Dataset, Splits, load_dataset, make_splits
 from gatekeeper.metrics import exact_upper_bound
-from gatekeeper.paths import cache_dir, shipped
-from gatekeeper.recipe import ClassifierTraining
-from gatekeeper.training import classifier_of_record, train_classifier
+from gatekeeper.paths import cache_dir
 from gatekeeper.types import BoolArray, FloatArray
 
 NAME = "restoration"
@@ -46,29 +46,7 @@ NAME = "restoration"
 GAP_TARGETS = {0.1: 0.90, 0.2: 0.85, 0.3: 0.80}
 """What was written down before anything was measured."""
 
-_QUICK_SIZES = {
-    "train": 500, "validation": 40, "fit": 400, "calibrate": 220, "certify": 200, "test": 80,
-}  # fmt: skip
-_QUICK_TRAINING = ClassifierTraining(epochs=1, min_steps=40, batch_size=32)
-_SPLIT_SEED = 0
 _REDRAWS = 2_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """What one classifier under one seed showed.
-
-    Attributes:
-        classifier: Its name.
-        seed: The seed.
-        right: Sigma -> condition -> whether each judged image is answered rightly.
-        gate: See :meth:`benchmarks.restoration_gates.Gates.counts`.
-    """
-
-    classifier: str
-    seed: int
-    right: Mapping[float, Mapping[str, BoolArray]]
-    gate: Mapping[str, FloatArray]
 
 
 def gap_closed(right: Mapping[str, BoolArray]) -> tuple[float, float, float]:
@@ -108,8 +86,10 @@ def without_meaning(cells: Sequence[Cell]) -> dict[str, str]:
     """Figures that divide by nothing here, and why; they are told and not written as numbers."""
     found = {}
     for cell in cells:
-        checks = {gap_name(s): lambda s=s, c=cell: gap_closed(c.right[s]) for s in SIGMAS}  # type: ignore[misc]
-        checks["arbitration_efficiency"] = lambda c=cell: efficiency(c.gate["arbitration"])  # type: ignore[misc]
+        checks: dict[str, Callable[[], object]] = {
+            gap_name(sigma): partial(gap_closed, cell.right[sigma]) for sigma in SIGMAS
+        }
+        checks["arbitration_efficiency"] = partial(efficiency, cell.gate["arbitration"])
         for name, check in checks.items():
             try:
                 check()
@@ -249,43 +229,6 @@ def rows_of(cell: Cell) -> list[dict[str, Any]]:
     return [*rows, {**facts, "method": "gate", **gate}]
 
 
-def opened(
-    spec: str | None, names: Sequence[str], folder: Path
-) -> tuple[Dataset, Splits, dict[str, ClassifierSpec]]:
-    """Data, splits and frozen classifiers; the digits and a small one without a spec."""
-    data = load_dataset(spec or "digits", announce=print)
-    splits = make_splits(
-        data.labels,
-        data.digests,
-        test_index=data.test_index,
-        sizes=SPLIT_SIZES if spec else _QUICK_SIZES,
-        seed=_SPLIT_SEED,
-    )
-    if spec:
-        return data, splits, {n: classifier_of_record(shipped("models", n)) for n in names}
-    weights = folder / "classifier.safetensors"
-    small = train_classifier(data, splits, _QUICK_TRAINING, weights=weights, seed=_SPLIT_SEED)
-    return data, splits, {"small-resnet-digits": small}
-
-
-def measured(
-    spec: str | None, names: Sequence[str], seeds: Sequence[int], folder: Path
-) -> tuple[list[Cell], Dataset, int]:
-    """All cells, the data, and how many images were judged."""
-    size = Size() if spec else QUICK
-    cells = []
-    with Bars() as bars, tempfile.TemporaryDirectory(prefix="gatekeeper-restoration-") as scratch:
-        data, splits, specs = opened(spec, names, Path(scratch))
-        for name, chosen in specs.items():
-            for seed in seeds:
-                store = Store(folder / f"{name}-seed-{seed}")
-                runs = Runs(data, splits, chosen, size, seed=seed, store=store, progress=bars)
-                right = {sigma: runs.right_at(sigma) for sigma in SIGMAS}
-                gate = Gates(runs, quick=not spec, cells=folder / "cells").counts()
-                cells.append(Cell(classifier=name, seed=seed, right=right, gate=gate))
-    return cells, data, len(splits.test)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, judge, print, write."""
     parser = argparse.ArgumentParser(
@@ -293,23 +236,62 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--data", default=None, help="cifar10:PATH")
     parser.add_argument("--quick", action="store_true", help="a small run on digits")
-    parser.add_argument("--classifiers", default=",".join(CLASSIFIERS), help="records, such as a,b")
+    parser.add_argument("--classifiers", default=CLASSIFIER, help="records, such as a,b")
     parser.add_argument("--seeds", default=None, help="0,1,2 by default; 0 with --quick")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--only", choices=STAGES, default=None, help="do this and write nothing")
+    parser.add_argument("--shard", default=None, help="i/n: with --only, be the i-th of n workers")
     parser.add_argument("--out", type=Path, default=None, help=f"folder for {NAME}.json")
     parser.add_argument("--work", type=Path, default=None, help="folder for what is kept")
     arguments = parser.parse_args(argv)
     if not arguments.quick and not arguments.data:
         parser.error("name the data with --data, or run with --quick")
+    if arguments.shard and not arguments.only:
+        parser.error("--shard is of a stage: name it with --only")
     started = time.perf_counter()
-    seeds = [int(seed) for seed in (arguments.seeds or "0" * arguments.quick or "0,1,2").split(",")]
-    spec = None if arguments.quick else arguments.data
-    cells, data, n_judged = measured(
-        spec,
-        arguments.classifiers.split(","),
-        seeds,
-        arguments.work or cache_dir() / "benchmarks" / NAME,
-    )
-    size = Size() if spec else QUICK
+    arguments.seeds = arguments.seeds or ("0" if arguments.quick else "0,1,2")
+    arguments.work = (arguments.work or cache_dir() / "benchmarks" / NAME).resolve()
+    if not arguments.quick and not arguments.shard and arguments.workers > 1:
+        in_workers(
+            f"benchmarks.{NAME}", _options(arguments), _stages(arguments.only), arguments.workers
+        )
+        if arguments.only:
+            return
+    with (
+        told(shared=arguments.shard is not None) as progress,
+        tempfile.TemporaryDirectory(prefix="gatekeeper-restoration-") as scratch,
+    ):
+        bench = Bench(
+            None if arguments.quick else arguments.data,
+            arguments.classifiers.split(","),
+            [int(seed) for seed in arguments.seeds.split(",")],
+            arguments.work,
+            Path(scratch),
+            progress,
+        )
+        if arguments.only:
+            if arguments.shard:
+                torch.set_num_threads(1)
+            bench.work(arguments.only, arguments.shard or "0/1")
+            return
+        cells = bench.cells()
+    _write(arguments, cells, bench, time.perf_counter() - started)
+
+
+def _stages(only: str | None) -> Sequence[str]:
+    return STAGES if only is None else (only,)
+
+
+def _options(arguments: argparse.Namespace) -> list[str]:
+    """What a worker is told beside its share."""
+    names = ("data", "classifiers", "seeds", "work")
+    return [part for name in names for part in (f"--{name}", str(getattr(arguments, name)))]
+
+
+def _write(
+    arguments: argparse.Namespace, cells: Sequence[Cell], bench: Bench, seconds: float
+) -> None:
+    size = QUICK if arguments.quick else Size()
     undefined = without_meaning(cells)
     figures = [*sigma_figures(cells, size, undefined), *gate_figures(cells, undefined)]
     for name, why in undefined.items():
@@ -317,13 +299,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     for figure in figures:
         verdict = "holds" if figure.holds else "DOES NOT HOLD"
         print(f"{figure.name:<36}{figure.value:>10.4f}  target {figure.target:>7}  {verdict}")
-    named = "--quick" if arguments.quick else f"--data {arguments.data.partition(':')[0]}"
+    spec = "digits" if arguments.quick else arguments.data
+    named = (
+        "--quick"
+        if arguments.quick
+        else f"--data {spec.partition(':')[0]} --classifiers {arguments.classifiers}"
+    )
     path = write_results(
         NAME,
-        command=f"python -m benchmarks.{NAME} {named} --seeds {','.join(map(str, seeds))}",
-        seeds=seeds,
-        data=described(data, spec or "digits", n_judged),
-        seconds=time.perf_counter() - started,
+        command=f"python -m benchmarks.{NAME} {named} --seeds {arguments.seeds}",
+        seeds=[int(seed) for seed in arguments.seeds.split(",")],
+        data=described(bench.data, spec, len(bench.splits.test)),
+        seconds=seconds,
         figures=figures,
         table=[
             *(row for cell in cells for row in rows_of(cell)),

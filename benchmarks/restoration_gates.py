@@ -60,7 +60,7 @@ def gate_recipe(seed: int, *, quick: bool) -> Recipe:
             "max_attempts": MAX_ATTEMPTS,
             "costs": COSTS,
         },
-        "predictor": small if quick else {"trust": "choose"},
+        "predictor": small if quick else {"looks_per_image": 2},
         "policy": {"target_risk": 0.2 if quick else 0.05},
     }
     return parse_recipe(body, source="the benchmark", folder=Path())

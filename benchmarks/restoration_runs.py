@@ -1,7 +1,11 @@
 """What ``restoration`` trains and looks at: restorers, the ceiling, and answers at fixed noise.
 
-All of it is kept on disk, so that a run that was cut short goes on; one cell is one classifier
-under one seed. Nothing but *train* images is learned from, under the seen corruptions alone.
+All of it is kept on disk, trainings with their states on the way, so that a run that was cut short
+goes on; one cell is one classifier under one seed. Nothing but *train* images is learned from,
+under the seen corruptions alone.
+
+The classical peer is non-local means of scikit-image. BM3D is not measured: what pip has of it
+(bm3d 4.0.3) is for non-commercial use only.
 """
 
 from __future__ import annotations
@@ -15,9 +19,9 @@ import numpy as np
 import torch
 from skimage.restoration import denoise_nl_means
 from torch import Tensor
-from torch.nn import functional as F
 
 from benchmarks.kept import Store, code_digest
+from benchmarks.trainings import Shown, Trainings, Tuning
 from gatekeeper.bundle import ClassifierSpec
 from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.images import Dataset, Splits, seeds_for
@@ -27,7 +31,7 @@ from gatekeeper.restorers.autoencoder import (
     AutoencoderConfig,
     AutoencoderOptions,
     AutoencoderRestorer,
-    train_autoencoder,
+    AutoencoderTraining,
 )
 from gatekeeper.restorers.unet import UNetConfig, UNetOptions, UNetRestorer, UNetTraining
 from gatekeeper.training.degradation import Degradation
@@ -39,7 +43,10 @@ CONDITIONS = ("noisy", "recognition-first U-Net", "PSNR U-Net", "autoencoder", "
 """What each image is shown as, beside the ceiling's."""
 
 CEILING = "ceiling"
-RESTORED = CONDITIONS[1]
+RESTORED, PSNR, AUTOENCODER = CONDITIONS[1:4]
+
+TRAINED: Mapping[str, float] = {RESTORED: 8.0, PSNR: 3.0, AUTOENCODER: 2.0}
+"""Restorers that are trained, and about how long each takes beside the others."""
 
 _DRAWS = (
     CorruptionDraw(name="gaussian", level=(0.03, 0.33)),
@@ -63,12 +70,12 @@ class Size:
         sigma_images: Most *test* images that are judged at each sigma.
     """
 
-    unet_steps: int = 2500
-    autoencoder_steps: int = 2500
+    unet_steps: int = 2200
+    autoencoder_steps: int = 1500
     widths: tuple[int, ...] = (24, 48, 96)
-    batch_size: int = 64
+    batch_size: int = 32
     ceiling_steps: int = 700
-    sigma_images: int = 5000
+    sigma_images: int = 3000
 
 
 QUICK = Size(
@@ -124,43 +131,73 @@ class Runs:
         }
 
     @cached_property
+    def _shared_facts(self) -> dict[str, Any]:
+        """The same, for what no classifier has a say in."""
+        return {name: fact for name, fact in self.facts.items() if name != "classifier"}
+
+    @cached_property
     def restorers(self) -> dict[str, Restorer]:
         """The three that are trained, by their name among :data:`CONDITIONS`."""
-        return {
-            RESTORED: self._unet(
-                "recognition-first", recognition_weight=0.02, feature_weight=0.1, identity_weight=1
-            ),
-            "PSNR U-Net": self._unet("psnr", loss="mse"),
-            "autoencoder": self._autoencoder(),
-        }
+        return {name: self.restorer(name) for name in TRAINED}
 
-    def _unet(self, name: str, **terms: Any) -> UNetRestorer:  # noqa: ANN401  # of the options
+    def restorer(self, name: str) -> Restorer:
+        """One of :data:`TRAINED`, from the disk or trained and kept."""
+        if name == RESTORED:
+            return self._unet(
+                "recognition-first",
+                self.facts,
+                self._trainings(self.store),
+                recognition_weight=0.02,
+                feature_weight=0.1,
+                identity_weight=1,
+            )
+        if name == PSNR:
+            # Classifiers under one seed share it.
+            shared = Store(self.store.folder.parent / f"seed-{self.seed}")
+            return self._unet("psnr", self._shared_facts, self._trainings(shared), loss="mse")
+        return self._autoencoder()
+
+    def _trainings(self, store: Store) -> Trainings:
+        return Trainings(store, self.progress)
+
+    def _unet(
+        self,
+        name: str,
+        facts: Mapping[str, Any],
+        trainings: Trainings,
+        **terms: Any,  # noqa: ANN401  # of the options
+    ) -> UNetRestorer:
         config = UNetConfig(self.size.widths)
 
-        def make() -> dict[str, np.ndarray]:
+        def begin() -> tuple[UNetTraining, Callable[[], Mapping[str, Tensor]]]:
             training = UNetTraining(
                 config,
-                UNetOptions(steps=self.size.unet_steps, **terms),
+                UNetOptions(steps=self.size.unet_steps, bf16=True, **terms),
                 recognise=self.classifier.logits_with_gradient,  # type: ignore[attr-defined]
                 features=self.classifier.features_with_gradient,  # type: ignore[attr-defined]
                 seed=self.seed,
                 device=str(self.device),
             )
-            self.progress.start(f"{self.classifier.model_id}: {name} U-Net", self.size.unet_steps)
-            for step in range(self.size.unet_steps):
-                training.step(self._batch(step))
-                self.progress.advance(1)
-            return {key: t.cpu().numpy() for key, t in training.export().state().items()}
+            return training, lambda: training.export().state()
 
-        kept = self.store.arrays(f"unet-{name}", {**self.facts, "what": name, **terms}, make)
-        state = {key: torch.from_numpy(array) for key, array in kept.items()}
+        state = trainings.weights(
+            f"unet-{name}",
+            {**facts, "what": name, **terms},
+            begin,
+            self._batch,
+            steps=self.size.unet_steps,
+            stage=f"{self._said}: {name} U-Net",
+        )
         return UNetRestorer.from_state(state, config.to_json(), device=str(self.device))
 
+    @property
+    def _said(self) -> str:
+        return f"{self.classifier.model_id}, seed {self.seed}"
+
     def _batch(self, step: int) -> TrainingBatch:
-        """What is shown in one step; the same to both U-Nets, so that they are comparable."""
-        draw = np.random.default_rng([self.seed, step])
-        rows = self.splits.train[draw.integers(len(self.splits.train), size=self.size.batch_size)]
-        clean, seeds = self.data.batch(rows), draw.integers(0, 2**62, self.size.batch_size)
+        """What is shown in one step; the same to all three, so that they are comparable."""
+        rows, seeds = self._rows(step)
+        clean = self.data.batch(rows)
         return TrainingBatch(
             clean=clean,
             degraded=self._degrade(clean, seeds),
@@ -168,27 +205,33 @@ class Runs:
             seeds=seeds,
         )
 
-    def _autoencoder(self) -> AutoencoderRestorer:
-        config, train = AutoencoderConfig(), self.splits.train
+    def _rows(self, step: int) -> tuple[IntArray, IntArray]:
+        """Positions and seeds of a step."""
+        draw, n = np.random.default_rng([self.seed, step]), self.size.batch_size
+        rows = self.splits.train[draw.integers(len(self.splits.train), size=n)]
+        return rows, draw.integers(0, 2**62, n)
 
-        def make() -> dict[str, np.ndarray]:
-            steps = self.size.autoencoder_steps
-            self.progress.start(f"{self.classifier.model_id}: autoencoder", steps)
-            network = train_autoencoder(
-                lambda rows: self.data.batch(train[rows]),
-                self.data.labels[train],
-                degrade=self._degrade,
+    def _autoencoder(self) -> AutoencoderRestorer:
+        config, steps = AutoencoderConfig(), self.size.autoencoder_steps
+
+        def begin() -> tuple[AutoencoderTraining, Callable[[], Mapping[str, Tensor]]]:
+            training = AutoencoderTraining(
+                config,
+                AutoencoderOptions(steps=steps, batch_size=self.size.batch_size),
                 recognise=self.classifier.logits_with_gradient,  # type: ignore[attr-defined]
-                options=AutoencoderOptions(steps=steps, batch_size=self.size.batch_size),
-                config=config,
                 seed=self.seed,
                 device=self.device,
-                on_step=lambda step, loss: self.progress.advance(1),
             )
-            return {key: t.cpu().numpy() for key, t in network.state_dict().items()}
+            return training, training.network.state_dict
 
-        kept = self.store.arrays("autoencoder", {**self.facts, "what": "autoencoder"}, make)
-        state = {key: torch.from_numpy(array) for key, array in kept.items()}
+        state = self._trainings(self.store).weights(
+            "autoencoder",
+            {**self.facts, "what": "autoencoder"},
+            begin,
+            self._batch,
+            steps=steps,
+            stage=f"{self._said}: autoencoder",
+        )
         return AutoencoderRestorer.from_state(state, asdict(config), device=str(self.device))
 
     @cached_property
@@ -196,29 +239,32 @@ class Runs:
         """A copy of the classifier, tuned on restored *train* images; images -> labels."""
         tuned: Any = self.spec.build()
         network = tuned._network  # a classifier is frozen for everyone else
+        restorer, steps = self.restorer(RESTORED), self.size.ceiling_steps
 
-        def make() -> dict[str, np.ndarray]:
-            steps = self.size.ceiling_steps
-            self.progress.start(f"{self.classifier.model_id}: ceiling", steps)
-            network.requires_grad_(True).train()
-            optimiser = torch.optim.AdamW(network.parameters(), 3e-4, weight_decay=1e-2)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-4, total_steps=steps + 1)
-            for step in range(steps):
-                batch = self._batch(step)
-                images = self.restorers[RESTORED].restore(batch.degraded, seeds=batch.seeds)
-                truth = torch.from_numpy(batch.labels).to(tuned.device)
-                loss = F.cross_entropy(
-                    tuned.logits_with_gradient(images.clone().to(tuned.device)), truth
-                )
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                self.progress.advance(1)
-            return {key: t.cpu().numpy() for key, t in network.state_dict().items()}
+        def begin() -> tuple[Tuning, Callable[[], Mapping[str, Tensor]]]:
+            tuning = Tuning(
+                network.requires_grad_(True),
+                tuned.logits_with_gradient,
+                steps=steps,
+                learning_rate=3e-4,
+                device=tuned.device,
+            )
+            return tuning, network.state_dict
 
-        kept = self.store.arrays("ceiling", {**self.facts, "what": "ceiling"}, make)
-        network.load_state_dict({key: torch.from_numpy(array) for key, array in kept.items()})
+        def shown(step: int) -> Shown:
+            batch = self._batch(step)
+            images = restorer.restore(batch.degraded, seeds=batch.seeds).clone()
+            return Shown(images, self.data.labels[self._rows(step)[0]])
+
+        state = self._trainings(self.store).weights(
+            "ceiling",
+            {**self.facts, "what": "ceiling"},
+            begin,
+            shown,
+            steps=steps,
+            stage=f"{self._said}: ceiling",
+        )
+        network.load_state_dict(state)
         network.requires_grad_(False).eval()
         return lambda images: np.asarray(tuned.look(images).logits.argmax(axis=1))
 
@@ -227,7 +273,7 @@ class Runs:
         rows = self.splits.test[: self.size.sigma_images]
 
         def make() -> dict[str, np.ndarray]:
-            self.progress.start(f"{self.classifier.model_id}: sigma {sigma}", len(rows))
+            self.progress.start(f"{self._said}: sigma {sigma}", len(rows))
             parts = [
                 self._answers(p, sigma) for p in np.split(rows, range(_PIECE, len(rows), _PIECE))
             ]

@@ -122,3 +122,24 @@ def test_a_quick_run_writes_elsewhere(tmp_path, monkeypatch, tiny_networks) -> N
     assert len(body["table"]) == 3
     with pytest.raises(SystemExit):
         denoise_then_classify.main([])
+
+
+def test_shares_of_both_stages_make_everything_that_is_judged(
+    data, splits, tmp_path, monkeypatch, tiny_networks
+) -> None:
+    folder = tmp_path / "kept"
+    for stage, shards in (("denoisers", ["0/1"]), ("classifiers", ["0/2", "1/2"])):
+        for shard in shards:
+            denoise_then_classify.work([arms(data, splits, folder)], stage, shard)
+    made = {path.name for path in folder.iterdir()}
+    assert sum(name.startswith("answers-") for name in made) == len(ARMS)
+    monkeypatch.setattr(denoise_arms, "Tuning", None)
+    monkeypatch.setattr(denoise_arms, "AutoencoderTraining", None)
+    figure, table, (_, n) = denoise_then_classify.measure([arms(data, splits, folder)])
+    assert (figure.name, len(table), n) == ("accuracy_gain_vgg_like", 3, 40)
+    assert {path.name for path in folder.iterdir()} == made
+
+
+def test_a_share_belongs_to_a_stage() -> None:
+    with pytest.raises(SystemExit):
+        denoise_then_classify.main(["--quick", "--shard", "0/2"])

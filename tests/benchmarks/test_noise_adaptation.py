@@ -15,8 +15,11 @@ pytest.importorskip("pywt", reason="the photographs come with the benchmark of t
 from benchmarks import noise_adaptation as module
 from benchmarks.noise_adaptation import Outcome, Part
 from benchmarks.noise_adaptation_data import Domain
+from benchmarks.noise_adaptation_runs import QUICK
 from benchmarks.study import Study
+from benchmarks.trainings import share_of
 from gatekeeper.errors import InputError
+from gatekeeper.progress import Silent
 from gatekeeper.restorers import Identity
 from tests.small_gate import classifier
 
@@ -117,11 +120,11 @@ def test_something_must_be_asked_for(given: dict[str, str]) -> None:
 
 def test_two_workers_have_as_much_to_do() -> None:
     parts = [Part(domain(), None, {}), Part(domain(labels=True), None, {})]
-    jobs = [(part.domain.labels is None, arm, seed) for part, arm, seed in
-            module._jobs(parts, [0, 1, 2])]  # fmt: skip
-    assert len(set(jobs)) == 24
-    for share in (jobs[::2], jobs[1::2]):
-        assert sorted(arm for _, arm, _ in share) == sorted([*module.ARMS] * 3)
+    jobs = module.Work(parts, [0, 1, 2], QUICK, Silent()).jobs()
+    assert len({(id(part), arm, seed) for _, (part, arm, seed) in jobs}) == 24
+    lasts = {arm: weight for weight, (_, arm, _) in jobs}
+    loads = [sum(lasts[arm] for _, arm, _ in share_of(jobs, shard)) for shard in ("0/2", "1/2")]
+    assert abs(loads[0] - loads[1]) < 0.1 * sum(loads)
 
 
 def test_a_quick_run_from_end_to_end(
@@ -131,7 +134,7 @@ def test_a_quick_run_from_end_to_end(
     monkeypatch.setattr(module, "cache_dir", lambda: tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "cache" / "benchmarks" / "noise-adaptation"
-    module.main(["--quick", "--shard", "0/2"])
+    module.main(["--quick", "--only", "train", "--shard", "0/2"])
     assert len(list(folder.iterdir())) == 4
     assert not (tmp_path / "runs").exists()
     module.main(["--quick"])
@@ -144,4 +147,11 @@ def test_a_quick_run_from_end_to_end(
     assert {row["method"] for row in body["table"]} == {"input", *module.ARMS}
     assert {row["domain"] for row in body["table"]} == {"camera", "synthetic camera"}
     assert {"name", "split", "n", "digest"} <= body["data"].keys()
-    assert len(list(folder.iterdir())) == 8
+    kept = sorted(path.name for path in folder.iterdir())
+    assert sum(name.startswith("outcome-") for name in kept) == 2 * (1 + 4)
+    assert len(kept) == 8 + 10
+    monkeypatch.setattr(module, "outcome", None)  # what is kept is not judged again
+    module.main(["--quick"])
+    assert json.loads(path.read_text(encoding="utf-8"))["figures"] == body["figures"]
+    with pytest.raises(SystemExit):
+        module.main(["--quick", "--shard", "0/2"])

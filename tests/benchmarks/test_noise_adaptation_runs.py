@@ -29,7 +29,7 @@ def test_each_arm_adds_one_mechanism() -> None:
     assert [o.slot_swap for o in list(found.values())[1:]] == [False, True, True]
     assert [o.negatives for o in list(found.values())[1:]] == [False, False, True]
     assert {o.levels for o in found.values()} == {(1, 999)}
-    assert {(o.steps, o.ramp_steps) for o in found.values()} == {(2500, 750)}
+    assert {(o.steps, o.ramp_steps) for o in found.values()} == {(1500, 450)}
 
 
 def test_a_crop_is_a_turned_part_of_an_image() -> None:

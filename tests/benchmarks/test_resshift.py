@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import resshift
-from benchmarks.resshift import METHODS, TARGETS, Bench, figures, open_bench, table
+from benchmarks import resshift, resshift_cells
+from benchmarks.resshift import TARGETS, figures, table
+from benchmarks.resshift_cells import (
+    JUDGED,
+    METHODS,
+    Bench,
+    open_bench,
+    over_seeds,
+    work,
+)
 from benchmarks.resshift_tasks import TASKS
 from gatekeeper.errors import InputError
 
@@ -62,11 +70,47 @@ def test_intervals_redraw_images() -> None:
 
 
 def test_the_table_has_means_of_images() -> None:
-    rows = table(made_up(dict.fromkeys(TASKS, 1.0)))
+    rows = table([made_up(dict.fromkeys(TASKS, 1.0))], [7])
     assert rows[0]["method"] == "note"
     assert rows[5] == {
-        "method": "resshift-4", "task": "denoise", "psnr_db": 22.0, "ssim": 0.55, "ms": 22.0, "n": 2
+        "method": "resshift-4", "task": "denoise", "seed": 7, "psnr_db": 22.0, "ssim": 0.55,
+        "ms": 22.0, "n": 2,
     }  # fmt: skip
+
+
+def test_seeds_are_averaged_image_by_image_where_all_have_them() -> None:
+    first, second = made_up(dict.fromkeys(TASKS, 1.0)), made_up(dict.fromkeys(TASKS, 2.0))
+    second = {key: cell for key, cell in second.items() if key[0] != "one-pass"}
+    mean = over_seeds([first, second])
+    assert {method for method, _ in mean} == {"input", "resshift-4", "resshift-15"}
+    assert mean["resshift-4", "x2"]["psnr_db"].tolist() == [21.5, 23.5]
+    assert mean["input", "x2"]["psnr_db"].tolist() == [20.0, 22.0]
+
+
+def test_what_stands_beside_is_trained_under_the_first_seed_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Recording:
+        def __init__(self, seed: int) -> None:
+            self.seed = seed
+
+        def restorer(self, method: str) -> None:
+            done.append((self.seed, method))
+
+        def cell(self, method: str, task: str) -> None:
+            done.append((self.seed, method, task))
+
+    seeds = [Recording(0), Recording(1)]
+    expected = [(0, method) for method in METHODS] + [(1, method) for method in JUDGED]
+    done: list[tuple] = []
+    for shard in ("0/2", "1/2"):
+        work(seeds, "train", shard)
+        assert len(done) in {4, 7}
+    assert sorted(done) == sorted(expected)
+    done.clear()
+    for shard in ("0/2", "1/2"):
+        work(seeds, "judge", shard)
+    assert sorted(done) == sorted((*job, task) for job in expected for task in TASKS)
 
 
 def test_without_data_or_quick_nothing_runs() -> None:
@@ -101,7 +145,7 @@ def test_quick_run_measures_everything_and_a_second_one_measures_nothing(
         resshift.main(["--quick", "--out", str(tmp_path)])
         bodies.append(json.loads((tmp_path / "resshift.json").read_text("utf-8")))
         monkeypatch.setattr(
-            resshift, "trained", lambda *_, **__: pytest.fail("nothing is trained again")
+            resshift_cells, "trained", lambda *_, **__: pytest.fail("nothing is trained again")
         )
     assert bodies[0]["figures"] == bodies[1]["figures"]
     assert bodies[0]["table"] == bodies[1]["table"]

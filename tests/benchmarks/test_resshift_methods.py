@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.resshift_methods import Plan, beginning, restore_of, trained
 from benchmarks.resshift_peers import EpsilonDiffusion, OnePass
+from gatekeeper.progress import Silent
 from gatekeeper.protocols import TrainingBatch
 from gatekeeper.restorers.resshift import ResShiftOptions, ResShiftTraining, SwinUNetConfig
 
@@ -72,25 +73,27 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(method: str, tmp_path: P
         seen.append(step)
         return batches(step)
 
-    expected = trained(method, PLAN, batches, folder=tmp_path / "a", facts={})
+    expected = trained(method, PLAN, batches, folder=tmp_path / "a", facts={}, progress=Silent())
     with pytest.raises(KeyboardInterrupt):
-        trained(method, PLAN, stopping, folder=tmp_path / "b", facts={})
-    found = trained(method, PLAN, watched, folder=tmp_path / "b", facts={})
+        trained(method, PLAN, stopping, folder=tmp_path / "b", facts={}, progress=Silent())
+    found = trained(method, PLAN, watched, folder=tmp_path / "b", facts={}, progress=Silent())
     assert seen == [2, 3, 4]
     assert torch.equal(found(images, seeds=seeds), expected(images, seeds=seeds))
-    again = trained(method, PLAN, stopping, folder=tmp_path / "a", facts={})
+    again = trained(method, PLAN, stopping, folder=tmp_path / "a", facts={}, progress=Silent())
     assert torch.equal(again(images, seeds=seeds), expected(images, seeds=seeds))
 
 
 def test_other_facts_are_another_training(tmp_path: Path) -> None:
-    said: list[str] = []
+    seen: list[int] = []
+
+    def watched(step: int) -> TrainingBatch:
+        seen.append(step)
+        return batches(step)
+
     for facts in ({"code": "a"}, {"code": "b"}, {"code": "b"}):
-        trained("one-pass", PLAN, batches, folder=tmp_path, facts=facts, say=said.append)
+        trained("one-pass", PLAN, watched, folder=tmp_path, facts=facts, progress=Silent())
     assert len(list(tmp_path.iterdir())) == 2
-    assert [line.partition(",")[0] for line in said[:3]] == [
-        f"one-pass: step {step} of 5" for step in (2, 4, 5)
-    ]
-    assert len(said) == 6
+    assert seen == [*range(5), *range(5)]
 
 
 def test_only_known_kinds_restore() -> None:
