@@ -73,12 +73,13 @@ def __getattr__(name: str) -> object:
     return getattr(import_module(_HOME_OF[name]), name)
 
 
-def build_classifier(kind: str, **options: Any) -> Classifier:  # noqa: ANN401  # each kind's own
+def build_classifier(kind: str, /, **options: Any) -> Classifier:  # noqa: ANN401  # each kind's own
     """The classifier of that kind, built from a recipe's options.
 
     Args:
         kind: A key of ``CLASSIFIERS``.
-        **options: Arguments of that kind's class, by name.
+        **options: Arguments of that kind's class, by name; ``kind`` among them is what its logits
+            hold.
 
     Returns:
         A frozen classifier that has looked at one grey image, so its shapes are known to fit.

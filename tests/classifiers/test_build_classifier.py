@@ -13,7 +13,7 @@ from torch import nn
 import gatekeeper.classifiers
 from gatekeeper.classifiers import CLASSIFIERS, build_classifier
 from gatekeeper.classifiers.module import ModuleClassifier
-from gatekeeper.errors import InputError
+from gatekeeper.errors import DataError, InputError
 
 OPTIONS = {"class_names": ["ant", "bee"], "mean": [0, 0, 0], "std": [1, 1, 1], "size": 2}
 
@@ -32,6 +32,12 @@ def test_a_classifier_is_built_from_a_recipes_options():
     assert isinstance(built, ModuleClassifier)
     assert built.class_names == ("ant", "bee")
     assert built.look(torch.rand(3, 3, 2, 2)).logits.shape == (3, 2)
+
+
+def test_what_the_logits_hold_is_an_option_like_any_other(tmp_path):
+    # The class is reached, and it is the file that is missing.
+    with pytest.raises(DataError, match=r"none\.onnx"):
+        build_classifier("onnx", path=tmp_path / "none.onnx", kind="log_probabilities", **OPTIONS)
 
 
 @pytest.mark.parametrize(
