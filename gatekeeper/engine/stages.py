@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from gatekeeper.pipeline import FirstLook, Gatekeeper, SecondLook
 from gatekeeper.protocols import Evidence
 from gatekeeper.types import FloatArray
 
+NO_RESTORER = "no_restorer"
+"""Name of the policy without restoration, in certificates and in answers."""
+
 _DRAWS = 2**32
 
 
@@ -30,12 +33,15 @@ class Judged:
         probabilities: Softmax of the kept attempt's logits, shape (K,), or None.
         image: The restored image, shape (3, H, W), where its answer is kept; else None.
         signals: Of the image as received, shape (D,), or None.
+        alone_at: Raw reliability from which on the certified policy without restoration accepts
+            the classifier's answer; None where there is no such policy.
     """
 
     decision: Decision
     probabilities: FloatArray | None = None
     image: Tensor | None = None
     signals: FloatArray | None = None
+    alone_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,6 +128,7 @@ class GatekeeperStages:
     def __init__(self, gatekeeper: Gatekeeper) -> None:
         self._gatekeeper = gatekeeper
         self._fitted = gatekeeper.fitted
+        self._alone_at = certified_alone_at(gatekeeper.certificate)
 
     def labels(self, images: Tensor) -> Sequence[int]:
         """The classifier's own answers."""
@@ -176,11 +183,26 @@ class GatekeeperStages:
                 decision=decision,
                 probabilities=np.exp(log_softmax(row)),
                 signals=np.array(signals),
+                alone_at=self._alone_at,
             )
             for decision, row, signals in zip(
                 self._gatekeeper.conclude(first, second), logits, first.look.signals, strict=True
             )
         ]
+
+
+def certified_alone_at(certificate: Mapping[str, Any]) -> float | None:
+    """The raw threshold of the policy without restoration, if it was certified with the whole one.
+
+    Args:
+        certificate: Of a bundle.
+
+    Example:
+        >>> certified_alone_at({"variants": {"no_restorer": {"certified": False}}}) is None
+        True
+    """
+    variant = certificate.get("variants", {}).get(NO_RESTORER, {})
+    return float(variant["accept_raw_at"]) if variant.get("certified") else None
 
 
 def _rejoined(doubted: Sequence[Doubted]) -> FirstLook:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from gatekeeper.classifiers.upstream import UpstreamError, UpstreamRefusedError
-from gatekeeper.decision import Decision, Reason
+from gatekeeper.decision import Action, Decision, Reason
 from gatekeeper.engine.answers import EngineAnswer, FailurePolicy, failed
 from gatekeeper.engine.gears import Gear
 from gatekeeper.engine.isolation import Isolated, run_isolated
 from gatekeeper.engine.problems import StageError
-from gatekeeper.engine.stages import Doubted, Judged, Stages
+from gatekeeper.engine.stages import NO_RESTORER, Doubted, Judged, Stages
 from gatekeeper.engine.turns import Stage
 
 R = TypeVar("R")
@@ -70,6 +70,8 @@ def decide_batch(
             tell_failure(Stage.DECIDE, result)
             label = _label(stages, image) if policy is FailurePolicy.PASS_FLAGGED else None
             results.append(failed(policy, Stage.DECIDE, error=result, label=label, gear=gear.name))
+        elif gear.restored_share == 0 and _judged(result).alone_at is not None:
+            results.append(unaided(result, gear))
         elif isinstance(result, Judged):
             results.append(settled(result, gear))
         elif gear.restores(result.draw):
@@ -130,6 +132,45 @@ def withheld(doubted: Doubted, gear: Gear, why: str) -> EngineAnswer:
     return settled(_because(doubted.unrestored, Reason.RESTORATION_WITHHELD), gear, why)
 
 
+def unaided(result: Judged | Doubted, gear: Gear) -> EngineAnswer:
+    """What the policy without restoration answers, which has a threshold and a certificate its own.
+
+    Args:
+        result: Of the first look.
+        gear: One that restores nothing.
+    """
+    judged = _judged(result)
+    raw = judged.decision.attempts[0]
+    accepts = judged.alone_at is not None and raw.reliability >= judged.alone_at
+    action, reason = Action.ACCEPT, Reason.ACCEPTED_RAW
+    if not accepts:
+        action = Action.ABSTAIN
+        # What the whole policy would have restored, or accepted at a threshold of its own.
+        nothing_fits = isinstance(result, Judged) and judged.decision.label is None
+        reason = judged.decision.reason if nothing_fits else Reason.RESTORATION_WITHHELD
+    decision = replace(
+        judged.decision,
+        action=action,
+        reason=reason,
+        label=raw.label if accepts else None,
+        attempts=(replace(raw, action=action),),
+        policy=f"{NO_RESTORER}@{gear.name}",
+        certified=True,
+    )
+    return EngineAnswer(
+        outcome=decision,
+        gear=gear.name,
+        degraded=(f"gear_{gear.name}",) if reason is Reason.RESTORATION_WITHHELD else (),
+        probabilities=judged.probabilities,
+        signals=judged.signals,
+    )
+
+
+def _judged(result: Judged | Doubted) -> Judged:
+    """The decision where nothing is restored."""
+    return result if isinstance(result, Judged) else result.unrestored
+
+
 def _because(judged: Judged, reason: Reason) -> Judged:
     return replace(judged, decision=replace(judged.decision, reason=reason))
 
@@ -138,7 +179,8 @@ def settled(judged: Judged, gear: Gear, *degraded: str) -> EngineAnswer:
     """The answer of a decision.
 
     Only the full gear with nothing degraded is the policy that was certified; every other variant
-    carries its gear, or what was degraded, in the policy's name and no certificate.
+    carries its gear, or what was degraded, in the policy's name and no certificate. (For the gear
+    that restores nothing see :func:`unaided`.)
     """
     decision: Decision = judged.decision
     if not gear.is_full or degraded:

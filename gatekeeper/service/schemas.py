@@ -121,7 +121,7 @@ class DecisionBody(_Body):
         max_length=3,
         description="What is wrong with the image as received, worst first; decides nothing.",
     )
-    gear: str = Field(description="Load gear that applied; only the full one can be certified.")
+    gear: str = Field(description="Load gear that applied.")
     degraded: list[str] = Field(
         description="What was not as it should be, such as restore_failed; empty in order."
     )

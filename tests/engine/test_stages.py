@@ -9,14 +9,19 @@ import pytest
 import torch
 
 from gatekeeper.engine import (
+    DEFAULT_GEARS,
     Doubted,
     Engine,
+    EngineAnswer,
+    FailurePolicy,
     GatekeeperStages,
     Judged,
     NotFiniteError,
     WholeStages,
     stages_of,
 )
+from gatekeeper.engine.stages import certified_alone_at
+from gatekeeper.engine.work import decide_batch
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.protocols import Look
 from tests.engine.conftest import wait_until
@@ -125,3 +130,24 @@ def test_what_decides_in_one_go_has_one_stage(gatekeeper: Gatekeeper) -> None:
     first = [each.decision for each in stages.first(images) if isinstance(each, Judged)]
     assert first == expected
     assert list(stages.labels(images)) == [each.attempts[0].label for each in expected]
+
+
+def test_the_gear_that_restores_nothing_accepts_what_its_certified_policy_accepts(
+    gatekeeper: Gatekeeper,
+) -> None:
+    alone_at = certified_alone_at(gatekeeper.certificate)
+    assert alone_at is not None
+    images = stream_images(24)
+    answers, _ = decide_batch(
+        GatekeeperStages(gatekeeper),
+        list(images),
+        DEFAULT_GEARS[-1],
+        FailurePolicy.ABSTAIN,
+        lambda *_: None,
+    )
+    raw = [each.attempts[0].reliability for each in gatekeeper.decide(images)]
+    accepted = [
+        each.outcome.label is not None for each in answers if isinstance(each, EngineAnswer)
+    ]
+    assert accepted == [each >= alone_at for each in raw]
+    assert 0 < sum(accepted) < 24
