@@ -23,6 +23,7 @@ from gatekeeper.service.capture import make_capture
 from gatekeeper.service.console import (
     CONSOLE,
     CONSOLE_POSTS,
+    COUNTERS,
     Bench,
     ConsoleParts,
     Traffic,
@@ -102,7 +103,7 @@ def create_app(
         watcher=trust.watcher,
     )
     upkeep = Upkeep(trust, host, settings)
-    traffic = Traffic(metrics.exposition)
+    traffic = Traffic(lambda: metrics.exposition_of(COUNTERS))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -309,6 +309,14 @@ class ServiceMetrics:
         """All of it in Prometheus's text format; see :data:`CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
+    def exposition_of(self, samples: Sequence[str]) -> bytes:
+        """Some of it in the same format.
+
+        Args:
+            samples: Names of samples, such as ``gatekeeper_shed_total``.
+        """
+        return generate_latest(self._registry.restricted_registry(samples))
+
 
 def _part(
     waiting: Callable[[Stage], tuple[int, int]], stage: Stage, at: int

@@ -114,3 +114,15 @@ def test_what_is_missed_and_what_the_upstream_made_of_it() -> None:
         "gatekeeper_upstream_seconds_sum 1.5",
     ):
         assert line in lines
+
+
+def test_some_samples_can_be_had_alone() -> None:
+    metrics = ServiceMetrics(["/known"])
+    metrics.refused("late")
+    metrics.upstream_asked("answered", 0.5)
+    text = metrics.exposition_of(["gatekeeper_shed_total", "gatekeeper_upstream_seconds_sum"])
+    samples = [line for line in text.decode().splitlines() if not line.startswith("#")]
+    assert samples == [
+        'gatekeeper_shed_total{why="late"} 1.0',
+        "gatekeeper_upstream_seconds_sum 0.5",
+    ]

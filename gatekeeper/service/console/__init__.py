@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.service.console.history import Traffic
+from gatekeeper.service.console.history import COUNTERS, Traffic
 from gatekeeper.service.console.routes import (
     CONSOLE,
     CONSOLE_POSTS,
@@ -11,4 +11,12 @@ from gatekeeper.service.console.routes import (
 )
 from gatekeeper.service.console.trial import Bench
 
-__all__ = ["CONSOLE", "CONSOLE_POSTS", "Bench", "ConsoleParts", "Traffic", "make_console_router"]
+__all__ = [
+    "CONSOLE",
+    "CONSOLE_POSTS",
+    "COUNTERS",
+    "Bench",
+    "ConsoleParts",
+    "Traffic",
+    "make_console_router",
+]

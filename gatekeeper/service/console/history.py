@@ -21,7 +21,17 @@ _SHED = "gatekeeper_shed_total"
 _REQUESTS = "gatekeeper_requests_total"
 _RELIABILITY = "gatekeeper_reliability"
 _SECONDS = "gatekeeper_decide_seconds"
+_LOST = "gatekeeper_engines_lost_total"
 _SERVER_ERROR = "5"
+
+COUNTERS = (
+    _DECISIONS,
+    _SHED,
+    _REQUESTS,
+    *(f"{name}_{part}" for name in (_RELIABILITY, _SECONDS) for part in ("sum", "count")),
+    _LOST,
+)
+"""Names of all samples that are read; to write out and parse all others takes many times longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,8 @@ class Traffic:
     """What happened between one look at the metrics and the next, for the last half hour.
 
     Args:
-        exposition: Gives the metrics in Prometheus's text format.
+        exposition: Gives the metrics in Prometheus's text format, :data:`COUNTERS` at least; called
+            in threads beside the event loop.
         every_s: Seconds between two looks, above 0.
         keep: Points that are kept.
         clock: Seconds since 1970.
@@ -61,8 +72,10 @@ class Traffic:
 
     def look(self) -> None:
         """Add a point."""
-        now, before = self._look(), self._last
-        self._last = now
+        self._add(self._look())
+
+    def _add(self, now: _Look) -> None:
+        before, self._last = self._last, now
         seconds = now.at - before.at
         if seconds > 0:  # a clock that was set back ends no interval
             grown = {
@@ -75,7 +88,8 @@ class Traffic:
         """Look again and again until cancelled."""
         while True:
             await asyncio.sleep(self.every_s)
-            self.look()
+            # Beside the event loop, which answers requests meanwhile.
+            self._add(await asyncio.to_thread(self._look))
 
     def gauge(self, name: str) -> float:
         """A value of the last look; 0 where there was none."""
@@ -112,7 +126,7 @@ def _short(name: str, labels: dict[str, str]) -> str | None:
         return name
     if name in {f"{_SECONDS}_sum", f"{_SECONDS}_count"}:
         return name
-    return "engines lost" if name == "gatekeeper_engines_lost_total" else None
+    return "engines lost" if name == _LOST else None
 
 
 def _point(at: float, seconds: float, grown: Counters) -> PointBody:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 
 from gatekeeper.engine import Gear
-from gatekeeper.service.console.history import Traffic, read_counters
+from gatekeeper.service.console.history import COUNTERS, Traffic, read_counters
 from gatekeeper.service.metrics import ServiceMetrics
 
 TEXT = """
@@ -96,10 +97,13 @@ def test_only_the_newest_are_kept() -> None:
 
 
 def test_it_follows_until_it_is_cancelled() -> None:
+    threads = set()
+
     async def scenario() -> int:
         clock = Clock()
 
         def exposition() -> bytes:
+            threads.add(threading.current_thread())
             clock.now += 1
             return QUIET.encode()
 
@@ -113,6 +117,9 @@ def test_it_follows_until_it_is_cancelled() -> None:
         return len(traffic.points)
 
     assert asyncio.run(scenario()) >= 3
+    # The first look is made before there is an event loop; the others do not hold it up.
+    assert threading.main_thread() in threads
+    assert len(threads) > 1
 
 
 def test_the_names_are_those_of_the_service() -> None:
@@ -120,6 +127,7 @@ def test_the_names_are_those_of_the_service() -> None:
     metrics.refused("late")
     metrics.answered("/v1/decide", 500)
     metrics.shifted(Gear(name="full", load_from=0.0, restored_share=1.0))
-    found = read_counters(metrics.exposition().decode())
+    found = read_counters(metrics.exposition_of(COUNTERS).decode())
+    assert found == read_counters(metrics.exposition().decode())
     assert {"shed": 1.0, "errors": 1.0, "engines lost": 0.0}.items() <= found.items()
     assert {"gatekeeper_reliability_count", "gatekeeper_decide_seconds_sum"} <= set(found)
