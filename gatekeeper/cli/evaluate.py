@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gatekeeper.cli.subjects import common_image_size, open_all, subject_of
     from gatekeeper.evaluation import (
         Settings,
+        check_judgeable,
         evaluate,
         images_to_judge,
         judge_requirements,
@@ -93,6 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
         announce=_say,
     )
     subjects = [subject_of(each, data.class_names) for each in opened]
+    if required is not None:
+        # What cannot be judged is told before hours of looking, not after them.
+        check_judgeable(required, subjects[0], has_reference=arguments.reference is not None)
     gates = [subject.fitted for subject in subjects if subject.fitted is not None]
     judged = images_to_judge(
         data, [(gate.seed, gate.certificate) for gate in gates], limit=arguments.limit

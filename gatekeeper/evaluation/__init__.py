@@ -30,6 +30,7 @@ from gatekeeper.evaluation.reference import Reference
 from gatekeeper.evaluation.requirements import (
     Judgement,
     Requirements,
+    check_judgeable,
     judge_requirements,
     load_requirements,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "Subject",
     "View",
     "certificate_check",
+    "check_judgeable",
     "clean_harm",
     "compare",
     "conditions_flags",

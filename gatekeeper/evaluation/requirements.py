@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gatekeeper.errors import InputError, RecipeError
+from gatekeeper.evaluation.answers import Subject
 from gatekeeper.evaluation.robustness import Evaluation, Measured
 from gatekeeper.recipe import Share, checked, read_toml
 
@@ -174,22 +175,39 @@ def judge_requirements(evaluation: Evaluation, requirements: Requirements) -> li
         RecipeError: something is required that only a gate has, and the candidate has none; or a
             corruption error without a reference.
     """
+    check_judgeable(requirements, evaluation.subjects[0], has_reference=bool(evaluation.reference))
     return [
         _judge(evaluation, requirements.judged, scope, name, limit)
         for scope, name, limit in requirements.each()
     ]
 
 
+def check_judgeable(requirements: Requirements, candidate: Subject, *, has_reference: bool) -> None:
+    """Refuse what no evaluation of this candidate could show, before anything is looked at.
+
+    Args:
+        requirements: What is required.
+        candidate: The subject that is judged.
+        has_reference: Whether corruption errors will be divided by those of a reference.
+
+    Raises:
+        RecipeError: something is required that only a gate has, and the candidate has none; or a
+            corruption error without a reference.
+    """
+    for _, name, _ in requirements.each():
+        metric, needs_gate, _ = _METRIC_OF[name]
+        if needs_gate and candidate.fitted is None:
+            raise RecipeError(
+                f"{name} is required of {candidate.name}, which is a classifier without a gate: "
+                "leave it out, or evaluate a bundle"
+            )
+        if metric.endswith("mce") and not has_reference:
+            raise RecipeError(f"{name} is required, but there is no reference: give --reference")
+
+
 def _judge(evaluation: Evaluation, judged: str, scope: str, name: str, limit: float) -> Judgement:
-    metric, needs_gate, end = _METRIC_OF[name]
+    metric, _, end = _METRIC_OF[name]
     candidate = evaluation.subjects[0]
-    if needs_gate and candidate.fitted is None:
-        raise RecipeError(
-            f"{name} is required of {candidate.name}, which is a classifier without a gate: leave "
-            "it out, or evaluate a bundle"
-        )
-    if metric.endswith("mce") and not evaluation.reference:
-        raise RecipeError(f"{name} is required, but there is no reference: give --reference")
     method = "msp" if candidate.fitted is None else "policy"
     found = evaluation.figure(candidate.name, method, scope, metric)
     number = None if found is None else _number(found, "value" if judged == "value" else end)

@@ -107,6 +107,23 @@ def test_finished_cells_are_kept_only_where_the_run_is_resumed(
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [("min_coverage = 0.5", "a classifier without a gate"), ("max_mce = 1.0", "no reference")],
+)
+def test_what_cannot_be_judged_is_refused_before_anything_is_looked_at(
+    gatekeeper, plain_recipe: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    out = tmp_path / "out"
+    result = gatekeeper(
+        *("evaluate", plain_recipe, "--data", "digits", *QUICK, "--out", out),
+        *("--requirements", requirements(tmp_path, text)),
+    )
+    assert result.code == 2
+    assert said in result.err
+    assert list((out / "cells").iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--corruptions", "fogg"), "did you mean fog"),
