@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.errors import RecipeError
+from gatekeeper.training.methods import METHODS, Frozen, method
 from gatekeeper.training.recipe import TrainingRecipe, load_training_recipe
 from gatekeeper.training.restorer_recipe import CorruptionDraw, RestorerRecipe
+from gatekeeper.training.restorer_run import SHIPPED_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """
@@ -90,3 +92,38 @@ def test_the_recipe_in_the_documents_can_be_followed(tmp_path: Path) -> None:
     assert found.method == "unet"
     of_the_classifier = ROOT / "models" / found.classifier.record / "recipe.toml"
     assert found.data.splits == load_training_recipe(of_the_classifier).data.splits
+
+
+SHIPPED = sorted((ROOT / "models").glob("*.toml"))
+OF_CIFAR10 = [path for path in SHIPPED if path.stem.endswith("cifar10")]
+
+
+def test_recipes_of_every_method_ship() -> None:
+    assert {load_training_recipe(path).method for path in OF_CIFAR10} == set(METHODS)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_recipe_that_ships_can_be_followed(path: Path) -> None:
+    found = load_training_recipe(path)
+    assert isinstance(found, RestorerRecipe)
+    assert found.id == path.stem
+    trained_here = found.data is not None
+    assert trained_here == (path in OF_CIFAR10)
+    assert trained_here != ("Not trained here" in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", OF_CIFAR10, ids=lambda path: path.stem)
+def test_what_ships_is_below_15_megabytes_and_knows_no_other_split(path: Path) -> None:
+    found = load_training_recipe(path)
+    for record in ("resnet18-cifar10", "mobilenetv2-cifar10"):
+        of_the_classifier = load_training_recipe(ROOT / "models" / record / "recipe.toml")
+        assert found.data.splits == of_the_classifier.data.splits
+        assert found.seed == of_the_classifier.seed
+    chosen = method(found.method)
+    training = chosen.build(
+        chosen.network_options(found.network),
+        chosen.objective_options(found.objective, found.training),
+        Frozen(recognise=lambda x: x, features=lambda x: x, seed=0, device="cpu"),
+    )
+    n_bytes = sum(t.numel() * t.element_size() for t in training.export().state().values())
+    assert n_bytes < SHIPPED_BYTES

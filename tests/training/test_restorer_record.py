@@ -19,7 +19,7 @@ from gatekeeper.training import TrainedRestorer, restorer_of_record, write_resto
 from gatekeeper.training.judgement import Judgement
 from gatekeeper.training.restorer_data import ImagesUsed
 from gatekeeper.training.restorer_recipe import RestorerRecipe
-from gatekeeper.training.restorer_record import known_failures
+from gatekeeper.training.restorer_record import known_failures, read_restorer_record
 
 USED = ImagesUsed(
     name="digits", licence="CC BY", train_digest="ab" * 32, n_train=1234,
@@ -140,3 +140,12 @@ def test_a_method_that_nobody_knows_is_refused(trained, tmp_path: Path) -> None:
 def test_the_record_that_ships_is_read() -> None:
     restorer = restorer_of_record(shipped("models", "skip-autoencoder-fashion-mnist"), device="cpu")
     assert restorer.name == "autoencoder"
+
+
+def test_the_record_that_ships_says_what_a_gate_asks_of_it() -> None:
+    folder = shipped("models", "skip-autoencoder-fashion-mnist")
+    record = read_restorer_record(folder)
+    assert {"id", "dataset", "families", "train_digest"} <= record.keys()
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    said = ", ".join(f"`{family}`" for family in record["families"])
+    assert f"trained for\n{said}." in card
