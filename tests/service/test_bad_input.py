@@ -92,7 +92,7 @@ def test_a_picture_is_decided_alike_however_its_camera_was_held(
     ]
     for body in bodies:
         del body["image"]["sha256"]
-        for own in ("duration_ms", "decision_id"):  # differ between any two answers
+        for own in ("duration_ms", "decision_id", "sample"):  # each answer's own
             body.pop(own, None)
     assert bodies[0] == bodies[1]
     assert (bodies[0]["image"]["width"], bodies[0]["image"]["height"]) == (60, 40)
@@ -102,7 +102,7 @@ def test_a_picture_is_decided_alike_however_its_camera_was_held(
     "name",
     [
         "%2e%2e", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..%5c..", "a%00b", "%00", "%ff%fe",
-        "http:%2f%2fexample.org%2fmodel", "models:%2fname", "a" * 60_000, "%F0%9F%92%A3", "~root",
+        "http:%2f%2fexample.org%2fmodel", "models:%2fname", "a" * 20_000, "%F0%9F%92%A3", "~root",
         "gatekeeper%20", "GATEKEEPER", "gatekeeper;x", "gatekeeper%0d%0aX-A:%20b",
     ],
 )  # fmt: skip
