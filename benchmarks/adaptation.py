@@ -65,6 +65,9 @@ from gatekeeper.types import FloatArray, StrArray
 NAME = "adaptation"
 PARTS = ("traffic", "camera")
 
+ABOVE_ZERO = 1e-9
+"""Target of what must be more than nothing: a challenger that changes no answer does not hold."""
+
 _RESAMPLES = 2000
 _CODE = ("benchmarks.adaptation_runs", "gatekeeper.adaptation.run")
 
@@ -88,12 +91,12 @@ def worst(
     """The seed with the smallest mean difference, with its 95 % interval over groups.
 
     Args:
-        name: Of the figure; its target is 0, from above.
+        name: Of the figure.
         part: What was measured.
         after: Key of the challenger's values.
         before: Key of the champion's.
         note: For the reader.
-        judged: ``low`` where more than 0 is asked for, ``value`` where at least 0 is.
+        judged: ``low``, which must be above 0, or ``value``, which must be at least 0.
     """
     found = {
         seed: mean_interval(arrays[after] - arrays[before], part.groups)
@@ -107,7 +110,7 @@ def worst(
         value=value,
         low=low,
         high=high,
-        target=0.0,
+        target=ABOVE_ZERO if judged == "low" else 0.0,
         direction="higher",
         judged="low" if judged == "low" else "value",
         note=f"{note}; worst seed {seed} of {means}",
@@ -334,7 +337,7 @@ def _write(
     figures = figures_of(parts)
     for figure in figures:
         verdict = "holds" if figure.holds else "DOES NOT HOLD"
-        print(f"{figure.name:<28}{figure.value:>10.4f}  target {figure.target:>5}  {verdict}")
+        print(f"{figure.name:<28}{figure.value:>10.4f}  target {figure.target:>6g}  {verdict}")
     command = [f"python -m benchmarks.{NAME}"]
     command += ["--quick"] if arguments.quick else [f"--data {arguments.data.partition(':')[0]}"]
     command += ["--camera PATH --clean PATH"] if arguments.camera else []

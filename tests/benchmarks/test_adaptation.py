@@ -49,7 +49,9 @@ def test_the_worst_seed_is_judged() -> None:
     assert found.low < 0.5 < found.high
     names = [figure.name for figure in figures_of({"traffic": part})]
     assert names == ["accuracy_gain", "certified_coverage_gain"]
-    assert figures_of({"traffic": part})[1].value == 0.0
+    unchanged = figures_of({"traffic": part})[1]
+    assert unchanged.value == unchanged.low == 0.0
+    assert not unchanged.holds
 
 
 def test_whole_scenes_are_redrawn() -> None:
