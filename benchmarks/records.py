@@ -130,6 +130,7 @@ def model_toml(summary: Json, gate: Json, name: str) -> str:
         "dataset": summary["dataset"],
         "dataset_licence": summary["data_licence"],
         "train_digest": summary["splits"]["train"]["digest"],
+        "families": routed_families(gate, summary),
         "licence": "Apache-2.0",
     }
     # JSON's strings, numbers and lists are TOML's, too.

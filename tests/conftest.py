@@ -19,7 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
-SHARING = ("benchmarks", "cli", "evaluation", "levels", "report", "scale", "tracking")
+SHARING = ("adaptation", "benchmarks", "cli", "evaluation", "levels", "report", "scale", "tracking")
 """Folders whose tests share fixtures that take seconds to make."""
 OF_THE_WHEEL = ("test_packaging.py", "test_wheel_serving.py")
 LONGEST = ("benchmarks", "cli", "scale", "test_notebooks.py", "test_readme.py")
