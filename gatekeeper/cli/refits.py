@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gatekeeper.images import Dataset
     from gatekeeper.progress import Progress
     from gatekeeper.recipe import Recipe
+    from gatekeeper.selection import Candidate
 
 # How far a network that is fitted on another machine may move these: its rounding differs.
 GAIN_WITHIN = 0.005
@@ -84,17 +85,22 @@ def recount_refits(
         DataError: these are not the certificate's data.
     """
     _check(recipe, certificate)
+    chosen = recipe.predictor.trust == "choose"
     wanted = [part for part in _FITTED if part in certificate]
-    if not wanted:
-        return []
-    fitter = _fitted_again(fitted, certificate, data, recipe, progress)
     found: list[Recount] = []
+    if "trust_judged" in wanted and not chosen:
+        # A trust that the recipe gives was never judged.
+        wanted.remove("trust_judged")
+        found += _trust(certificate["trust_judged"], ())
+    if not wanted:
+        return found
+    fitter = _fitted_again(fitted, certificate, data, recipe, progress)
     if "router" in wanted:
         router = fitter.router
         counts = [] if router.confusion_ is None else router.confusion_.tolist()
         found += _confusion(certificate["router"], list(router.types.names), counts)
     if "trust_judged" in wanted:
-        found += _trust(certificate["trust_judged"], fitter)
+        found += _trust(certificate["trust_judged"], fitter.trust_judged)
     if "arbitration" in wanted:
         said = fitter.arbitration.said({})["arbitration"]
         found += _arbitration(certificate["arbitration"], said)
@@ -173,10 +179,9 @@ def _confusion(
             )
 
 
-def _trust(recorded: Sequence[Mapping[str, Any]], fitter: Fitter) -> Iterator[Recount]:
+def _trust(recorded: Sequence[Mapping[str, Any]], judged: Sequence[Candidate]) -> Iterator[Recount]:
     from gatekeeper.evaluation import Recount
 
-    judged = fitter.trust_judged
     degrees = [each["trust"] for each in recorded]
     yield Recount(name="trust_judged", recorded=degrees, recomputed=[each.trust for each in judged])
     for before, now in zip(recorded, judged, strict=False):

@@ -76,6 +76,16 @@ def test_parts_that_a_certificate_lacks_are_not_fitted(result) -> None:
     assert [text.partition(":")[0] for text in said] == ["router", "trust_judged", "arbitration"]
 
 
+@pytest.mark.parametrize("judged", [[], [{"trust": 0.4, "mean": 0, "worst": 0, "clean": 0}]])
+def test_a_trust_that_the_recipe_gives_needs_no_fit(judged: list[dict[str, float]]) -> None:
+    recipe = small_gate.recipe()
+    traffic = {"seen": recipe.conditions.seen, "clean_share": recipe.conditions.clean_share}
+    plain = {**traffic, "trust_judged": judged}
+    # There is no gate to fit again.
+    (found,) = recount_refits(None, plain, small_gate.digits(), recipe)
+    assert (found.name, found.recomputed, found.same) == ("trust_judged", [], not judged)
+
+
 def test_a_recipe_for_other_traffic_is_refused(result) -> None:
     recipe = arbitrating()
     other = recipe.model_copy(
