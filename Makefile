@@ -19,11 +19,11 @@ INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format bench fuzz soak docs clean preflight
+.PHONY: help install demo test check format bench certificate fuzz soak docs clean preflight
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-8s %s\n' "$$name" "$$text"; done
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 install: $(INSTALLED)  ## .venv with the package
 
@@ -44,6 +44,10 @@ format: $(INSTALLED_TEST)  ## format the code and apply safe lint fixes
 
 bench: $(INSTALLED)  ## recompute benchmarks/results/demo.json
 	$(PY) -m benchmarks.demo $(BENCH_ARGS)
+
+certificate: $(INSTALLED)  ## fit the demo's gate again and put record, certificate, report and bundle in their folders
+	$(VENV)/bin/gatekeeper demo --seed 0 --out runs/certificate
+	$(PY) -m benchmarks.records runs/certificate
 
 fuzz: $(INSTALLED_TEST)  ## property tests with fresh seeds, then decoder and protocol for FUZZ_SECONDS each
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PY) -m pytest -m hypothesis $(PYTEST_ARGS)
