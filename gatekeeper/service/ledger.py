@@ -19,6 +19,7 @@ from gatekeeper.decision import Action
 from gatekeeper.errors import InputError
 from gatekeeper.monitoring import MonitorState, RiskMonitor
 from gatekeeper.service.errors import (
+    DrainingError,
     LabelConflictError,
     LabelRangeError,
     TooBusyError,
@@ -141,6 +142,7 @@ class Ledger:
         self._on_drop = on_drop
         self._clock = clock
         self._lock = threading.Lock()
+        self._closed = False
         self._withdrawn: dict[str, str] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -184,7 +186,18 @@ class Ledger:
         """Write what waits, and let go of the file."""
         self._queue.put(None)
         self._thread.join()
-        self._db.close()
+        # An engine that still loads may be at it: SQLite dies of a handle closed under a query.
+        with self._lock:
+            self._closed = True
+            self._db.close()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The database, by itself."""
+        with self._lock:
+            if self._closed:
+                raise DrainingError("expected an open ledger, it is closed: the service stops")
+            yield self._db
 
     # --- monitors -------------------------------------------------------------------------------
 
@@ -198,12 +211,15 @@ class Ledger:
             target_risk: Certified risk, in (0, 1).
             confidence_level: Of the certificate, in (0, 1).
             share: Probability with which accepted answers are drawn, in (0, 1].
+
+        Raises:
+            DrainingError: the ledger is closed.
         """
         monitor = RiskMonitor(
             target_risk=target_risk, confidence_level=confidence_level, sampling_share=share
         )
-        with self._lock:
-            self._db.execute(
+        with self._open() as db:
+            db.execute(
                 "INSERT OR IGNORE INTO monitors (bundle, state) VALUES (?, ?)",
                 (bundle, _as_text(monitor)),
             )
@@ -215,8 +231,8 @@ class Ledger:
 
     def refresh(self) -> None:
         """Look again which certificates are withdrawn: another process may have counted labels."""
-        with self._lock:
-            rows = self._db.execute("SELECT bundle, state FROM monitors").fetchall()
+        with self._open() as db:
+            rows = db.execute("SELECT bundle, state FROM monitors").fetchall()
         states = {bundle: _monitor(text).state_of_evidence() for bundle, text in rows}
         self._withdrawn = {
             bundle: state.reason for bundle, state in states.items() if state.withdrawn
@@ -227,8 +243,8 @@ class Ledger:
 
         None where that bundle was never served here.
         """
-        with self._lock:
-            row = self._db.execute(
+        with self._open() as db:
+            row = db.execute(
                 "SELECT state, others FROM monitors WHERE bundle = ?", (bundle,)
             ).fetchone()
         return None if row is None else (_monitor(row[0]).state_of_evidence(), int(row[1]))
@@ -269,7 +285,7 @@ class Ledger:
     def _label(
         self, label: int, decision_id: str | None, request_id: str | None, reviewer: str
     ) -> Labelled:
-        with self._lock, self._transaction():
+        with self._open(), self._transaction():
             entry, known = self._find(decision_id, request_id)
             if not 0 <= label < entry.n_classes:
                 raise LabelRangeError(

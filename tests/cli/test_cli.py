@@ -8,8 +8,8 @@ import pytest
 from gatekeeper import __version__, cli
 
 COMMANDS = (
-    *("demo", "fit", "evaluate", "levels", "train", "decide", "batch", "serve", "audit"),
-    *("registry", "data", "doctor"),
+    *("demo", "fit", "evaluate", "levels", "train", "decide", "batch", "serve", "adapt"),
+    *("audit", "registry", "data", "doctor"),
 )
 VERBS = (
     *((command,) for command in COMMANDS),
@@ -51,7 +51,7 @@ def test_version(gatekeeper):
     ("arguments", "said"),
     [
         ((), "required: COMMAND"),
-        (("adapt",), "invalid choice: 'adapt'"),
+        (("adopt",), "invalid choice: 'adopt'"),
         (("evaluate", "nowhere", "--data", "digits"), "expected a bundle's directory, got nowhere"),
         (("demo", "--sede", "1"), "unrecognized arguments: --sede"),
         (("demo", "--seed", "one"), "invalid int value"),

@@ -13,6 +13,7 @@ import pytest
 from gatekeeper.errors import InputError
 from gatekeeper.monitoring import RiskMonitor
 from gatekeeper.service.errors import (
+    DrainingError,
     LabelConflictError,
     LabelRangeError,
     TooBusyError,
@@ -216,6 +217,31 @@ def test_a_locked_file_is_come_back_later(tmp_path: Path, monkeypatch: Any) -> N
         other.execute("ROLLBACK")
     assert ledger.label(1, decision_id="one").right
     ledger.close()
+
+
+def test_a_ledger_that_is_closed_under_its_readers_tells_them(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    monitored(ledger)
+    begun, told = threading.Barrier(5), []
+
+    def read() -> None:
+        begun.wait(10)
+        try:
+            while True:
+                ledger.refresh()
+        except DrainingError as error:
+            told.append(str(error))
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    begun.wait(10)
+    ledger.close()
+    for reader in readers:
+        reader.join(10)
+    assert told == ["expected an open ledger, it is closed: the service stops"] * 4
+    with pytest.raises(DrainingError):
+        monitored(ledger)
 
 
 def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
