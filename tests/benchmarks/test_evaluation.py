@@ -38,3 +38,12 @@ def test_without_data_it_says_what_is_missing(capsys) -> None:
     with pytest.raises(SystemExit):
         evaluation.main([])
     assert "--quick" in capsys.readouterr().err
+
+
+def test_the_peak_of_a_run_that_was_cut_short_counts(tmp_path: Path) -> None:
+    place = tmp_path / "peak.json"
+    alone = evaluation.peak_memory_gb(place)
+    assert 0.05 < alone < 24
+    place.write_text('{"gb": 1000.5}', encoding="utf-8")
+    assert evaluation.peak_memory_gb(place) == 1000.5
+    assert json.loads(place.read_text(encoding="utf-8")) == {"gb": 1000.5}
