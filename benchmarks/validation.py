@@ -58,9 +58,9 @@ _TESTS = """
 
 | metric | ours | elsewhere |
 |---|---|---|
-| AURC, AUGRC | answers of equal score are accepted together; mean over all N coverages | ties in the order they came; trapezoids over 1 − 1/N |
+| AURC, AUGRC | ties are accepted together; mean over N coverages | trapezoids over 1 − 1/N |
 | E-AURC | minus the exact oracle of these N answers | minus its limit e + (1 − e) ln(1 − e) |
-| ECE | the last of the equal-width bins is closed at 1; sums in 64 bits | some add in the precision they are given: 475,000 answers in 32 bits were off by 3 · 10⁻⁴ |
+| ECE | last bin closed at 1; sums in 64 bits | sums in the precision that is given |
 | debiased ECE | folded normal in closed form, cut at 0 | sampled (Kumar et al. 2019) |
 | smooth ECE | a grid of 8,192 cells, Gaussian by cosine transform | kernel on the points |
 | SSIM | each channel by itself | luminance alone |
