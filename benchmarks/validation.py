@@ -90,7 +90,7 @@ _TESTS = """
   any more; that views count like the first look, with the shipped MobileNet; the anchors of the
   shift-aware calibrator, with that ResNet. No test image was looked at.
 - `resshift`, `noise_adaptation`, `denoise_then_classify`, `restoration`, `restoration_speed`,
-  `adaptation`, `serving` and `scale` have run as `--quick` only, or not in full. Their
+  `adaptation` and `serving` have run as `--quick` only, or not in full. Their
   designs were made smaller to fit an hour; each says so at its top. BM3D is no peer in them: the
   package at hand is for non-commercial use only; non-local means is. In short development runs
   Noise-DA did not beat plain training on real camera noise, and ResShift lost PSNR on two of its
