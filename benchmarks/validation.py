@@ -75,7 +75,9 @@ _TESTS = """
   slower machine than before; three seeds on an idle one have to follow.
 - The benchmarks `failure_detection` and `calibration` have run on digits only (`--quick`), not on
   CIFAR-10: nothing is claimed yet about held-out groups of corruptions. Looks at CIFAR-10's test
-  images and scores of some peers have been computed and kept; no figure of them has been looked at.
+  images and scores of some peers have been computed and kept; no figure of those has been seen.
+  CIFAR-10's test images are not untouched, though: `evaluation` judged the ResNet on them, and
+  `adaptation` a gate under a synthetic camera, and those figures have been seen.
   `guarantee` was run once on CIFAR-10's test images in part (ResNet, seed 0), to check the code:
   those images are no longer untouched for it, and no result is recorded.
 - That a second opinion helps was seen once, in a development run on CIFAR-10 *fit* images whose

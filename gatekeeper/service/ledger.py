@@ -230,7 +230,11 @@ class Ledger:
         return self._withdrawn.get(bundle)
 
     def refresh(self) -> None:
-        """Look again which certificates are withdrawn: another process may have counted labels."""
+        """Look again which certificates are withdrawn: another process may have counted labels.
+
+        Raises:
+            DrainingError: the ledger is closed.
+        """
         with self._open() as db:
             rows = db.execute("SELECT bundle, state FROM monitors").fetchall()
         states = {bundle: _monitor(text).state_of_evidence() for bundle, text in rows}
@@ -242,6 +246,9 @@ class Ledger:
         """What the monitor of a bundle knows, and how many labels did not count for it.
 
         None where that bundle was never served here.
+
+        Raises:
+            DrainingError: the ledger is closed.
         """
         with self._open() as db:
             row = db.execute(
