@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -106,27 +106,34 @@ class Checkpoints:
         pq.write_table(table, buffer)
         _write_whole(self._chunk(index), buffer.getvalue())
 
-    def tables(self, n_chunks: int) -> Iterator[pa.Table]:
-        """All chunks, in order, one at a time.
+    def gather(self, n_chunks: int, see: Callable[[pa.Table], object]) -> None:
+        """Put the chunks together, in order; :meth:`make_output` makes the output of it.
+
+        Args:
+            n_chunks: How many there are.
+            see: Is shown all rows on their way, some chunks at once.
 
         Raises:
-            DataError: one is missing.
+            DataError: a chunk is missing.
         """
+        schema = SCHEMA.with_metadata({_KEY: json.dumps(self._run).encode()})
+        with pq.ParquetWriter(self._gathered, schema) as writer:
+            for group in _in_groups(self._tables(n_chunks)):
+                see(group)
+                writer.write_table(group.replace_schema_metadata(schema.metadata))
+
+    def _tables(self, n_chunks: int) -> Iterator[pa.Table]:
         for index in range(n_chunks):
             path = self._chunk(index)
             if not path.exists():
                 raise DataError(f"expected {path}, it is gone: run again with --resume")
-            yield pq.read_table(path, schema=SCHEMA)
+            with pq.ParquetFile(path) as file:
+                yield file.read()
 
-    def make_output(self, n_chunks: int) -> None:
-        """Put the chunks together into the output; it appears at once and whole."""
-        unfinished = self._folder / "output.unfinished"
-        schema = SCHEMA.with_metadata({_KEY: json.dumps(self._run).encode()})
-        with pq.ParquetWriter(unfinished, schema) as writer:
-            for group in _in_groups(self.tables(n_chunks)):
-                writer.write_table(group.replace_schema_metadata(schema.metadata))
-        _to_disk(unfinished)
-        unfinished.replace(self._output)
+    def make_output(self) -> None:
+        """The output of what was gathered; it appears at once and whole."""
+        _to_disk(self._gathered)
+        self._gathered.replace(self._output)
 
     def is_done(self) -> bool:
         """Whether the output is there, of this very run.
@@ -148,6 +155,10 @@ class Checkpoints:
     def remove(self) -> None:
         """Delete the chunks, which the output has."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _gathered(self) -> Path:
+        return self._folder / "output.unfinished"
 
     def _chunk(self, index: int) -> Path:
         return self._folder / f"chunk-{index:08d}.parquet"

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gatekeeper.batch.blas import one_blas_thread
 from gatekeeper.engine import (
     DEFAULT_GEARS,
     Doubted,
@@ -29,7 +30,7 @@ from gatekeeper.engine.work import decide_batch, restore_batch
 
 _LOG = logging.getLogger("gatekeeper.batch")
 _FULL = DEFAULT_GEARS[0]
-_T = TypeVar("_T")
+_Items = TypeVar("_Items", npt.NDArray[np.uint8], Sequence[Doubted])
 _R = TypeVar("_R")
 
 
@@ -74,13 +75,13 @@ def look_at(stages: Stages, pixels: npt.NDArray[np.uint8], *, batch: int) -> lis
     """
 
     def compute(
-        part: Sequence[torch.Tensor],
+        part: npt.NDArray[np.uint8],
     ) -> tuple[list[EngineAnswer | StageError | Doubted], int | None]:
-        return decide_batch(stages, part, _FULL, FailurePolicy.REFUSE, _tell)
+        images = torch.from_numpy(part).float().div_(255)
+        return decide_batch(stages, list(images), _FULL, FailurePolicy.REFUSE, _tell)
 
-    images = [torch.from_numpy(each).float().div(255) for each in pixels]
     return [
-        Looked(result=result, decide_ms=ms) for result, ms in _in_batches(compute, images, batch)
+        Looked(result=result, decide_ms=ms) for result, ms in _in_batches(compute, pixels, batch)
     ]
 
 
@@ -113,16 +114,15 @@ def finish(stages: Stages, looked: Sequence[Looked], *, batch: int) -> list[Outc
 
 
 def _in_batches(
-    compute: Callable[[Sequence[_T]], tuple[list[_R], int | None]],
-    items: Sequence[_T],
-    batch: int,
+    compute: Callable[[_Items], tuple[list[_R], int | None]], items: _Items, batch: int
 ) -> list[tuple[_R, float]]:
     """Each result with its item's share of the milliseconds."""
     done: list[tuple[_R, float]] = []
     while len(done) < len(items):
         part = items[len(done) : len(done) + batch]
         began = time.perf_counter()
-        results, fitting = compute(part)
+        with one_blas_thread():
+            results, fitting = compute(part)
         share = (time.perf_counter() - began) * 1000 / len(part)
         done.extend((result, share) for result in results)
         # Where memory did not suffice, what did is not exceeded again.

@@ -73,7 +73,7 @@ class BatchOptions:
     """How the work is cut.
 
     Attributes:
-        chunk: Images per checkpoint, at least 1: what a kill can lose.
+        chunk: Images per checkpoint, at least 1: a kill loses two at most.
         batch: Largest batch of first looks, at least 1.
         restore_batch: Largest batch of restorations, at least 1.
         decode_threads: Threads that turn bytes into pixels, at least 1.

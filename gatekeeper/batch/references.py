@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from gatekeeper.errors import ImageError
 
 # Other methods unpack through decoders whose memory the archive itself chooses.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+# What opening says of a place where no file is.
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 _LOCK = threading.Lock()
 _OPEN: dict[str, tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]] = {}
@@ -52,17 +56,19 @@ class FileReference:
         """The bytes; see :meth:`Reference.read`."""
         try:
             # Anything but a file, such as a pipe, could keep its reader waiting for ever.
-            if not Path(self.path).is_file():
-                raise ImageError("unreadable", f"expected an image file, got none at {self.path}")
-            with Path(self.path).open("rb") as file:
-                data = file.read(max_bytes + 1)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                data = _contents(descriptor, max_bytes)
+            finally:
+                os.close(descriptor)
         except (OSError, ValueError) as error:
-            if isinstance(error, ImageError):
-                raise
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise ImageError(
-                "unreadable", f"expected a file that can be read, got: {why}"
-            ) from error
+            if isinstance(error, OSError) and error.errno not in _NO_FILE:
+                raise ImageError(
+                    "unreadable", f"expected a file that can be read, got: {error.strerror}"
+                ) from error
+            data = None
+        if data is None:
+            raise ImageError("unreadable", f"expected an image file, got none at {self.path}")
         return _bounded(data, max_bytes)
 
     def absolute(self) -> FileReference:
@@ -111,6 +117,22 @@ class MemberReference:
     def absolute(self) -> MemberReference:
         """See :meth:`Reference.absolute`."""
         return MemberReference(os.path.abspath(self.archive), self.index)  # noqa: PTH100
+
+
+def _contents(descriptor: int, max_bytes: int) -> bytes | None:
+    """Of a file, one byte more than ``max_bytes`` at most; None of what is no file."""
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        return None
+    data, wanted = b"", min(state.st_size, max_bytes) + 1
+    # One more than the file has, so that the first reading sees its end; it may grow meanwhile.
+    while wanted > 0:
+        found = os.read(descriptor, wanted)
+        data += found
+        if len(found) < wanted:
+            break
+        wanted = max_bytes + 1 - len(data)
+    return data
 
 
 def _bounded(data: bytes, max_bytes: int) -> bytes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatekeeper.batch.arrow import pa
 from gatekeeper.batch.checkpoints import Checkpoints
 from gatekeeper.batch.local import Runner
 from gatekeeper.batch.page import render_batch
@@ -76,9 +78,9 @@ def run_batch(
 ) -> dict[str, Any]:
     """Decide all images of a plan.
 
-    Every chunk is on disk before the next counts as done. A run that was killed and goes on with
-    ``resume`` loses one chunk at most and ends with the same rows, timings apart. The Parquet file
-    is written last: where it exists, the run is complete.
+    A chunk counts as done once it is on disk, where it is written while the next one is computed. A
+    run that was killed and goes on with ``resume`` loses those two at most and ends with the same
+    rows, timings apart. The Parquet file is written last: where it exists, the run is complete.
 
     Args:
         plan: What to decide.
@@ -109,8 +111,7 @@ def run_batch(
         computed = _compute(plan, runner, checkpoints, progress)
         seconds = time.perf_counter() - began
         tally = Tally(facts)
-        for table in checkpoints.tables(plan.n_chunks):
-            tally.add(table)
+        checkpoints.gather(plan.n_chunks, tally.add)
         body = {
             **tally.to_json(),
             "engine": engine,
@@ -124,7 +125,7 @@ def run_batch(
         text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False)
         files.page.write_text(render_batch(body, lineage or {}), encoding="utf-8")
         files.summary.write_text(text + "\n", encoding="utf-8")
-        checkpoints.make_output(plan.n_chunks)
+        checkpoints.make_output()
     checkpoints.remove()
     return body
 
@@ -136,10 +137,23 @@ def _compute(plan: Plan, runner: Runner, checkpoints: Checkpoints, progress: Pro
     pending = [index for index in sizes if index not in finished]
     todo = sum(sizes[index] for index in pending)
     progress.start(STAGE, todo)
-    for index, table in runner(plan, pending):
-        checkpoints.keep(index, table)
-        progress.advance(len(table))
+    with ThreadPoolExecutor(1, "gatekeeper-keep") as pool:
+        writing: Future[int] | None = None
+        for index, table in runner(plan, pending):
+            _finish(writing, progress)
+            writing = pool.submit(_keep, checkpoints, index, table)
+        _finish(writing, progress)
     return todo
+
+
+def _keep(checkpoints: Checkpoints, index: int, table: pa.Table) -> int:
+    checkpoints.keep(index, table)
+    return len(table)
+
+
+def _finish(writing: Future[int] | None, progress: Progress) -> None:
+    if writing is not None:
+        progress.advance(writing.result())
 
 
 def _identity(plan: Plan, facts: Facts, engine: str) -> dict[str, Any]:

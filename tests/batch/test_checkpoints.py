@@ -41,18 +41,21 @@ def test_a_chunk_that_is_damaged_is_computed_again(output, content):
 
 
 def test_the_output_has_all_rows_in_order_and_then_the_folder_can_go(output):
-    chunks = Checkpoints(output, RUN)
+    chunks, seen = Checkpoints(output, RUN), []
     with chunks.opened(resume=False):
         for index in (1, 2, 0):
             chunks.keep(index, rows(2 * index, 2 * index + 1))
         assert not chunks.is_done()
-        chunks.make_output(3)
+        chunks.gather(3, seen.append)
+        assert not chunks.is_done()
+        chunks.make_output()
     assert chunks.is_done()
     chunks.remove()
     assert list(output.parent.iterdir()) == [output]
     table = pq.read_table(output)
     assert table.column("position").to_pylist() == [0, 1, 2, 3, 4, 5]
     assert table.schema.equals(SCHEMA)
+    assert [group.column("position").to_pylist() for group in seen] == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_many_chunks_become_few_row_groups(output, monkeypatch):
@@ -60,7 +63,8 @@ def test_many_chunks_become_few_row_groups(output, monkeypatch):
     with Checkpoints(output, RUN).opened(resume=False) as chunks:
         for index in range(5):
             chunks.keep(index, rows(2 * index, 2 * index + 1))
-        chunks.make_output(5)
+        chunks.gather(5, bool)
+        chunks.make_output()
     with pq.ParquetFile(output) as file:
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     assert sizes == [4, 4, 2]
@@ -68,7 +72,8 @@ def test_many_chunks_become_few_row_groups(output, monkeypatch):
 
 def test_no_chunks_make_an_empty_table(output):
     with Checkpoints(output, RUN).opened(resume=False) as chunks:
-        chunks.make_output(0)
+        chunks.gather(0, bool)
+        chunks.make_output()
     assert pq.read_table(output).num_rows == 0
 
 
@@ -77,7 +82,7 @@ def test_a_chunk_that_is_gone_is_told(output):
         Checkpoints(output, RUN).opened(resume=False) as chunks,
         pytest.raises(DataError, match=r"chunk-00000000.*--resume"),
     ):
-        chunks.make_output(1)
+        chunks.gather(1, bool)
     assert not output.exists()
 
 
@@ -110,7 +115,8 @@ def test_two_processes_do_not_share_a_run(output):
 
 def test_an_output_of_another_run_or_program_is_told(output):
     with Checkpoints(output, RUN).opened(resume=False) as chunks:
-        chunks.make_output(0)
+        chunks.gather(0, bool)
+        chunks.make_output()
     with pytest.raises(InputError, match="got another chunk"):
         Checkpoints(output, {**RUN, "chunk": 3}).is_done()
     for content in (b"text", b""):

@@ -44,7 +44,25 @@ def test_what_is_no_file_is_unreadable(tmp_path):
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)  # opening it would wait for a writer
     for path in (pipe, tmp_path, tmp_path / "absent.png", "nul\0byte.png", ""):
-        assert refusal(FileReference(str(path))) == "unreadable"
+        with pytest.raises(ImageError, match="got none at") as caught:
+            FileReference(str(path)).read(100)
+        assert caught.value.reason == "unreadable"
+
+
+def test_a_file_that_cannot_be_opened_says_why(tmp_path):
+    with pytest.raises(ImageError, match="can be read, got: File name too long"):
+        FileReference(str(tmp_path / ("x" * 300))).read(100)
+
+
+def test_a_file_that_grows_or_comes_in_parts_is_read_to_its_end(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 10)
+    pieces = iter([b"x" * 11, b"y" * 80, b""])
+    asked = []
+    monkeypatch.setattr(os, "read", lambda _, n: asked.append(n) or next(pieces))
+    assert FileReference(str(path)).read(100) == b"x" * 11 + b"y" * 80
+    # One more than its size; then up to one more than the limit.
+    assert asked == [11, 90]
 
 
 def test_members_by_their_place_in_the_list(archive):

@@ -147,3 +147,16 @@ def test_a_chunk_that_a_runner_leaves_out_is_an_error(plan, facts, runner, files
 def test_the_output_is_parquet(tmp_path):
     with pytest.raises(InputError, match=r"\.parquet"):
         BatchFiles.beside(tmp_path / "out.csv")
+
+
+def test_a_chunk_counts_as_done_once_it_is_on_disk(plan, facts, runner, files, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    progress = Noted()
+    with monkeypatch.context() as patch:
+        patch.setattr("gatekeeper.batch.checkpoints.Checkpoints.keep", full)
+        with pytest.raises(OSError, match="no space left"):
+            run_batch(plan, facts, runner, files, progress=progress)
+    assert progress.told == [("images decided", 6)]
+    assert run_batch(plan, facts, runner, files, resume=True)["computed_now"] == 6
