@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.noise_adaptation_data import Domain
 from gatekeeper.adaptation import Champion, adapt
 from gatekeeper.adaptation.captured import UNLABELLED, Captured, Pixels
-from gatekeeper.adaptation.recipe import AdaptationRecipe, AdaptedRestorer
+from gatekeeper.adaptation.recipe import AdaptationRecipe, AdaptedRestorer, Recognition
 from gatekeeper.adaptation.refitting import Traffic, TwoSources
 from gatekeeper.adaptation.restorer import adapted_restorer
 from gatekeeper.adaptation.run import Adapted
@@ -56,6 +56,7 @@ class Size:
         splits: Of the champion; what is left of the data is traffic.
         captured: Unlabelled images of the traffic; the rest of it is the labelled sample.
         restorer: What is adapted.
+        recognition: What it learns from labels afterwards.
         predictor: Of both gates.
         policy: Of both gates.
         judged: Most *test* images that judge.
@@ -65,6 +66,7 @@ class Size:
     splits: Mapping[str, int]
     captured: int
     restorer: Mapping[str, Any]
+    recognition: Mapping[str, Any]
     predictor: Mapping[str, Any]
     policy: Mapping[str, Any]
     judged: int
@@ -82,6 +84,7 @@ FULL = Size(
         "network": {"unet": {"widths": [16, 32, 64]}},
         "objective": {"ramp_steps": 600},
     },
+    recognition={},
     predictor={"hidden": 64, "members": 2, "epochs": 8, "looks_per_image": 2},
     policy={"target_risk": 0.1},
     judged=5_000,
@@ -102,6 +105,7 @@ QUICK = Size(
         },
         "objective": {"ramp_steps": 2},
     },
+    recognition={"steps": 3, "batch_size": 4, "least_labels": 20},
     predictor={"hidden": 16, "members": 1, "epochs": 2, "looks_per_image": 2},
     policy={"target_risk": 0.15},
     judged=300,
@@ -236,6 +240,7 @@ def challenge(subject: Subject, champion: Champion, seed: int) -> tuple[Adapted,
         fit="benchmark",
         seed=seed,
         restorer=AdaptedRestorer.model_validate(subject.size.restorer),
+        recognition=Recognition.model_validate(subject.size.recognition),
         shares=dict(subject.size.shares),  # type: ignore[arg-type]  # pydantic reads a mapping
     )
     adapted = adapt(

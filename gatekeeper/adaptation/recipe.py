@@ -20,6 +20,32 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Recognition(_Strict):
+    """How the adapted restorer learns from labels of the traffic what the classifier needs.
+
+    Attributes:
+        steps: Optimiser steps; 0 leaves the restorer as Noise-DA trained it.
+        batch_size: Labelled images per step, and as many clean ones.
+        learning_rate: Peak of the one-cycle schedule.
+        identity_weight: Of the change of clean images, beside the classifier's cross-entropy.
+        ema_decay: Of the moving average of the weights, which is what is used; in [0, 1).
+        least_labels: Fewest distinct labelled images; with fewer the restorer stays as it is, and
+            the certificate's facts say so.
+        validation_share: Of the distinct labelled images: kept aside, they choose among the states
+            that are looked at, the first one among them.
+        check_every: Steps between two looks; the state is kept there, too.
+    """
+
+    steps: int = Field(default=300, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    identity_weight: float = Field(default=1.0, ge=0)
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
+    least_labels: int = Field(default=200, ge=2)
+    validation_share: float = Field(default=0.2, gt=0, lt=1)
+    check_every: int = Field(default=50, ge=1)
+
+
 class AdaptedRestorer(_Strict):
     """The restorer that is adapted to the captured noise; its clean images are those of *train*.
 
@@ -100,6 +126,7 @@ class AdaptationRecipe(_Strict):
         fit: The recipe that fitted the champion; a relative path starts at this file.
         seed: Of the parts, the adapted restorer and the refit.
         restorer: What is adapted.
+        recognition: What it learns from labels afterwards.
         shares: How images with labels are dealt out.
         promotion: When the challenger may become the champion.
     """
@@ -107,6 +134,7 @@ class AdaptationRecipe(_Strict):
     fit: str
     seed: int = Field(default=0, ge=0)
     restorer: AdaptedRestorer = AdaptedRestorer()
+    recognition: Recognition = Recognition()
     shares: Shares = Shares()
     promotion: PromotionRule = PromotionRule()
 

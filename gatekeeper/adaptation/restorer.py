@@ -5,25 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from gatekeeper.adaptation.kept import is_kept, keep_restorer, kept_restorer
 from gatekeeper.adaptation.recipe import METHOD, AdaptedRestorer
-from gatekeeper.classifiers import load_safetensors, save_safetensors
 from gatekeeper.errors import DataError, TrainingError
 from gatekeeper.progress import Progress
 from gatekeeper.protocols import RestorerTraining, TrainingBatch, WeightedRestorer
-from gatekeeper.restorers import rebuilt_restorer
 from gatekeeper.restorers.noise_adaptation import synthetic_noise
 from gatekeeper.training.checkpoint import Checkpoint
 from gatekeeper.training.methods import METHODS, Frozen
 from gatekeeper.training.sources import Images, Order
 
-_CONFIG = "config.json"
-_WEIGHTS = "weights.safetensors"
 _STATE = "checkpoint.safetensors"
 _VERSION = 1
 
@@ -55,13 +50,12 @@ def adapted_restorer(
         raise DataError("expected captured images to adapt to, got none: capture some first")
     identity = _identity(clean, captured, options, seed)
     folder = work / f"adapted-{identity.hex()[:24]}"
-    if not (folder / _CONFIG).is_file():
+    if not is_kept(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _train(
             clean, captured, options, seed, Checkpoint(folder / _STATE, identity), progress, folder
         )
-    kept: Mapping[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    return rebuilt_restorer(kept["method"], load_safetensors(folder / _WEIGHTS), kept["config"])
+    return kept_restorer(folder)
 
 
 def _identity(clean: Images, captured: Images, options: AdaptedRestorer, seed: int) -> bytes:
@@ -110,13 +104,7 @@ def _train(
         progress.advance(1)
         if (step + 1) % schedule.checkpoint_every == 0:
             checkpoint.save(training, step + 1)
-    restorer = training.export()
-    save_safetensors(restorer.state(), folder / _WEIGHTS)
-    # Last: a folder with this file holds a finished training.
-    kept = {"method": restorer.name, "config": restorer.config()}
-    unfinished = folder / f"{_CONFIG}.part"
-    unfinished.write_text(json.dumps(kept) + "\n", encoding="utf-8")
-    unfinished.replace(folder / _CONFIG)
+    keep_restorer(training.export(), folder)
     checkpoint.forget()
 
 

@@ -22,6 +22,7 @@ from gatekeeper.adaptation.dealing import Dealt, check_unused, deal
 from gatekeeper.adaptation.parts import digest_of
 from gatekeeper.adaptation.promotion import Condition, judge_promotion, met
 from gatekeeper.adaptation.recipe import AdaptationRecipe
+from gatekeeper.adaptation.recognition import Taught, taught_restorer
 from gatekeeper.adaptation.refitting import Refitter, Traffic, TwoSources
 from gatekeeper.adaptation.restorer import adapted_restorer
 from gatekeeper.bundle import FittedGate, load_bundle
@@ -158,16 +159,29 @@ def adapt(
     )
     check_unused(parts, data, splits, champion.used)
     traffic = parts.traffic
+    clean = DatasetImages(data, splits.train)
     adapted = adapted_restorer(
-        DatasetImages(data, splits.train),
+        clean,
         DatasetImages(traffic.data, np.unique(traffic.seen)),
         recipe.restorer,
         seed=recipe.seed,
         work=work,
         progress=progress,
     )
-    name = f"adapted-{adapted.digest[:8]}"
-    restorers: dict[str, Restorer] = {**_of_recipe(champion.fitted, fit), name: adapted}
+    taught = taught_restorer(
+        adapted,
+        DatasetImages(traffic.data, traffic.learn),
+        clean,
+        champion.fitted.classifier,
+        recipe.recognition,
+        crop_px=recipe.restorer.training.crop_px,
+        flips=recipe.restorer.training.flips,
+        seed=recipe.seed,
+        work=work,
+        progress=progress,
+    )
+    name = f"adapted-{taught.restorer.digest[:8]}"
+    restorers: dict[str, Restorer] = {**_of_recipe(champion.fitted, fit), name: taught.restorer}
     builder = TwoSources(
         TableBuilder(
             data,
@@ -198,7 +212,7 @@ def adapt(
     )
     judging = _Judging(fit, data, splits, traffic, builder)
     about, rechecks = judging.draws(champion.fitted, challenger, parts)
-    facts = _facts(champion, parts, name, adapted.digest)
+    facts = _facts(champion, parts, name, taught)
     challenger = replace(challenger, certificate=_certificate(challenger, traffic, about, facts))
     found = judging.contest(champion.fitted, challenger, recipe)
     return Adapted(
@@ -332,13 +346,14 @@ class _Judging:
         return verdict.n_accepted / len(held) if verdict.certified else 0.0
 
 
-def _facts(champion: Champion, parts: Dealt, name: str, digest: str) -> dict[str, Any]:
+def _facts(champion: Champion, parts: Dealt, name: str, taught: Taught) -> dict[str, Any]:
     return {
         "champion": champion.identity,
         "captured_digest": parts.captured_digest,
         "sample_digest": parts.sample_digest,
         "adapted_restorer": name,
-        "adapted_restorer_digest": digest,
+        "adapted_restorer_digest": taught.restorer.digest,
+        "recognition": taught.to_json(),
     }
 
 

@@ -132,10 +132,17 @@ def record_of(finished: Adapted, *, champion: str, challenger: str, command: str
             "captured_digest": finished.dealt.captured_digest,
             "sample_digest": finished.dealt.sample_digest or "none",
             "adapted_restorer": held["adaptation"]["adapted_restorer_digest"],
+            "taught_by_labels": _taught(held["adaptation"]["recognition"]),
             "command": command,
             **versions(),
         },
     }  # fmt: skip
+
+
+def _taught(recognition: Mapping[str, Any]) -> str:
+    if recognition["left_out"]:
+        return f"no: {recognition['left_out']}"
+    return f"{recognition['n_labels']:,} images"
 
 
 def _register(

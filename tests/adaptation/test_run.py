@@ -24,7 +24,10 @@ def with_a_sample(champion: Champion, work: Path) -> Iterator[Adapted]:
             champion,
             work,
             sample=labelled_sample(small_gate.splits().test[300:]),
-            recipe=adaptation(promotion={"least_images": 30}),
+            recipe=adaptation(
+                promotion={"least_images": 30},
+                recognition={"steps": 2, "batch_size": 4, "least_labels": 10},
+            ),
         )
 
 
@@ -77,6 +80,17 @@ def test_a_labelled_sample_certifies_for_the_traffic(with_a_sample: Adapted) -> 
     assert with_a_sample.contest.paired.n == len(traffic.judge)
     judged = set(traffic.data.digests[traffic.judge])
     assert not judged & set(with_a_sample.dealt.used)
+
+
+def test_labels_of_the_traffic_teach_the_restorer(
+    with_a_sample: Adapted, from_a_folder: Adapted
+) -> None:
+    facts = with_a_sample.challenger.certificate["adaptation"]["recognition"]
+    assert facts == {"n_labels": len(np.unique(with_a_sample.dealt.traffic.learn)), "left_out": ""}
+    # Nobody labelled the folder.
+    facts = from_a_folder.challenger.certificate["adaptation"]["recognition"]
+    assert facts["n_labels"] == 0
+    assert facts["left_out"] == "0 labelled images that may teach, fewer than 200"
 
 
 def test_counts_of_both_gates_agree_with_the_paired_difference(with_a_sample: Adapted) -> None:
