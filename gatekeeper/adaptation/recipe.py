@@ -25,9 +25,10 @@ class Recognition(_Strict):
 
     Attributes:
         steps: Optimiser steps; 0 leaves the restorer as Noise-DA trained it.
-        batch_size: Labelled images per step, and as many clean ones.
+        batch_size: Labelled images per step, and half as many clean ones with synthetic noise.
         learning_rate: Peak of the one-cycle schedule.
         identity_weight: Of the change of clean images, beside the classifier's cross-entropy.
+        shift: Images are shown moved by at most this share of their shorter side.
         ema_decay: Of the moving average of the weights, which is what is used; in [0, 1).
         least_labels: Fewest distinct labelled images; with fewer the restorer stays as it is, and
             the certificate's facts say so.
@@ -36,14 +37,15 @@ class Recognition(_Strict):
         check_every: Steps between two looks; the state is kept there, too.
     """
 
-    steps: int = Field(default=300, ge=0)
+    steps: int = Field(default=200, ge=0)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     identity_weight: float = Field(default=1.0, ge=0)
+    shift: float = Field(default=0.125, ge=0, le=0.5)
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     least_labels: int = Field(default=200, ge=2)
     validation_share: float = Field(default=0.2, gt=0, lt=1)
-    check_every: int = Field(default=50, ge=1)
+    check_every: int = Field(default=25, ge=1)
 
 
 class AdaptedRestorer(_Strict):

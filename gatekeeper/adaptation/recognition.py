@@ -23,11 +23,13 @@ from torch import Tensor, nn
 
 from gatekeeper.adaptation.kept import is_kept, keep_restorer, kept_restorer
 from gatekeeper.adaptation.recipe import Recognition
+from gatekeeper.corruptions.randomness import uniform
 from gatekeeper.errors import InputError
 from gatekeeper.images import seeds_for
 from gatekeeper.progress import Progress
 from gatekeeper.protocols import Classifier, TrainingBatch, WeightedRestorer
 from gatekeeper.restorers import AutoencoderRestorer, UNetRestorer
+from gatekeeper.restorers.noise_adaptation import synthetic_noise
 from gatekeeper.restorers.noise_adaptation.networks import (
     RestorerNetwork,
     autoencoder_network,
@@ -42,10 +44,12 @@ from gatekeeper.restorers.shared import (
 )
 from gatekeeper.training.checkpoint import Checkpoint
 from gatekeeper.training.sources import Images, Order
+from gatekeeper.types import IntArray
 
 _STATE = "checkpoint.safetensors"
 _VERSION = 1
 _BLOCK = 250
+_SHIFT_STREAM = 9002  # of an image's seed; crops use the one before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,7 @@ def taught_restorer(
     classifier: Classifier,
     options: Recognition,
     *,
-    crop_px: int | None,
+    highest_sigma: float,
     flips: bool,
     seed: int,
     work: Path,
@@ -84,13 +88,13 @@ def taught_restorer(
 
     Args:
         restorer: What starts; it stays as it is.
-        labelled: Noisy images with labels, repeated as their weights say.
-        clean: Clean images, which must stay as they are.
+        labelled: Noisy images with labels, all of the gate's size, repeated as their weights say.
+        clean: Clean images of the same size, which must stay as they are.
         classifier: The frozen one.
         options: How long, and from how many labels on.
-        crop_px: Side of the clean crops; None for whole images.
+        highest_sigma: Strongest synthetic noise on clean images that are rehearsed.
         flips: Whether half of all images are mirrored.
-        seed: Of the order, crops and flips.
+        seed: Of order, flips, shifts and synthetic noise.
         work: Folder below which finished and unfinished trainings lie.
         progress: Told of the steps.
 
@@ -106,7 +110,7 @@ def taught_restorer(
     if left_out or recognise is None:
         return Taught(restorer=restorer, n_labels=0, left_out=left_out)
     learned, held = _apart(labelled, options, seed)
-    shown = _Shown(learned, clean, options, crop_px=crop_px, flips=flips, seed=seed)
+    shown = _Shown(learned, clean, options, highest_sigma=highest_sigma, flips=flips, seed=seed)
     identity = _identity(restorer, labelled, clean, classifier, options, shown.facts())
     folder = work / f"taught-{identity.hex()[:24]}"
     if not is_kept(folder):
@@ -149,8 +153,8 @@ def _left_out(
 class RecognitionTraining:
     """A trained restorer that goes on learning; see :class:`gatekeeper.protocols.RestorerTraining`.
 
-    Of a batch, ``degraded`` (labelled noisy images), ``labels`` and ``clean`` are read; the clean
-    images are others than the noisy ones, and may be of another size.
+    Of a batch, ``degraded`` (noisy images), ``labels`` and ``clean`` are read; the clean images
+    need not be those of which the noisy ones were made, but there are as many.
 
     Args:
         restorer: Where it starts; a copy is trained.
@@ -267,7 +271,11 @@ def _network_of(restorer: WeightedRestorer) -> RestorerNetwork:
 
 
 class _Shown:
-    """The batch of each step, a function of the step's number."""
+    """The batch of each step, a function of the step's number.
+
+    Clean images with labels are shown with synthetic noise, too: there are many more of them, and a
+    restorer that must serve both does not learn the few labelled images of the traffic by heart.
+    """
 
     def __init__(
         self,
@@ -275,30 +283,62 @@ class _Shown:
         clean: Images,
         options: Recognition,
         *,
-        crop_px: int | None,
+        highest_sigma: float,
         flips: bool,
         seed: int,
     ) -> None:
-        self._labelled, self._clean = labelled, clean
-        self._crop_px, self._flips, self._seed = crop_px, flips, seed
-        size = options.batch_size
-        self._orders = tuple(
-            Order(images.digests, size, seed=seed, purpose=f"teach: {what}")
-            for what, images in (("labelled", labelled), ("clean", clean))
+        self._labelled, self._clean, self._options = labelled, clean, options
+        self._highest_sigma, self._flips, self._seed = highest_sigma, flips, seed
+        self._n_rehearsed = 0 if clean.labels is None else options.batch_size // 2
+        n_clean = options.batch_size + self._n_rehearsed
+        self._of_traffic = Order(
+            labelled.digests, options.batch_size, seed=seed, purpose="teach: labelled"
         )
+        self._of_clean = Order(clean.digests, n_clean, seed=seed, purpose="teach: clean")
 
     def facts(self) -> dict[str, Any]:
-        return {"crop_px": self._crop_px, "flips": self._flips, "seed": self._seed}
+        return {"sigma": self._highest_sigma, "flips": self._flips, "seed": self._seed}
 
     def batch(self, step: int) -> TrainingBatch:
-        (rows, seeds), (others, own) = (order.step(step) for order in self._orders)
-        labels = self._labelled.labels
+        (rows, seeds), (others, own) = self._of_traffic.step(step), self._of_clean.step(step)
+        clean = self._clean.crops(others, own, side=None, flips=self._flips)
+        noisy = self._labelled.crops(rows, seeds, side=None, flips=self._flips)
+        again = slice(0, self._n_rehearsed)
+        synthetic = synthetic_noise(clean[again], own[again], highest_sigma=self._highest_sigma)
+        every = np.concatenate([seeds, own[again]])
+        labels = [_labels(self._labelled)[rows]]
+        if self._n_rehearsed:
+            labels.append(_labels(self._clean)[others[again]])
         return TrainingBatch(
-            clean=self._clean.crops(others, own, side=self._crop_px, flips=self._flips),
-            degraded=self._labelled.crops(rows, seeds, side=None, flips=self._flips),
-            labels=None if labels is None else labels[rows],
-            seeds=seeds,
+            clean=clean,
+            degraded=shifted(torch.cat([noisy, synthetic]), every, share=self._options.shift),
+            labels=np.concatenate(labels),
+            seeds=every,
         )
+
+
+def _labels(images: Images) -> IntArray:
+    if images.labels is None:
+        raise InputError("expected images with labels to teach from, got none")
+    return images.labels
+
+
+def shifted(images: Tensor, seeds: IntArray, *, share: float) -> Tensor:
+    """Each image moved by a whole number of pixels along both axes, its border mirrored.
+
+    Args:
+        images: Shape (B, 3, H, W).
+        seeds: One per image, shape (B,).
+        share: Largest shift either way, as a share of the shorter side; 0 moves nothing.
+    """
+    height, width = images.shape[2:]
+    most = round(share * min(height, width))
+    if most == 0 or not len(images):
+        return images
+    wide = torch.nn.functional.pad(images, (most, most, most, most), mode="reflect")
+    draws = (uniform(seeds, 2, stream=_SHIFT_STREAM) * (2 * most + 1)).long().tolist()
+    pairs = zip(wide, draws, strict=True)
+    return torch.stack([one[:, t : t + height, c : c + width] for one, (t, c) in pairs])
 
 
 def _identity(

@@ -174,7 +174,7 @@ def adapt(
         clean,
         champion.fitted.classifier,
         recipe.recognition,
-        crop_px=recipe.restorer.training.crop_px,
+        highest_sigma=recipe.restorer.highest_sigma,
         flips=recipe.restorer.training.flips,
         seed=recipe.seed,
         work=work,

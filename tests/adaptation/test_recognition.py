@@ -13,7 +13,12 @@ from torch import Tensor
 
 from gatekeeper.adaptation import recognition as module
 from gatekeeper.adaptation.recipe import Recognition
-from gatekeeper.adaptation.recognition import RecognitionTraining, Taught, taught_restorer
+from gatekeeper.adaptation.recognition import (
+    RecognitionTraining,
+    Taught,
+    shifted,
+    taught_restorer,
+)
 from gatekeeper.errors import InputError, TrainingError
 from gatekeeper.images import Dataset
 from gatekeeper.progress import Silent
@@ -92,7 +97,7 @@ def taught(work: Path, n: int = 40, **changes: object) -> Taught:
     clean = DatasetImages(dataset(30, dimmed=False), np.arange(30))
     return taught_restorer(
         given["restorer"], labelled, clean, given["classifier"], given["options"],
-        crop_px=SIDE, flips=True, seed=given["seed"], work=work, progress=Silent(),
+        highest_sigma=0.1, flips=True, seed=given["seed"], work=work, progress=Silent(),
     )  # fmt: skip
 
 
@@ -258,6 +263,48 @@ def test_images_that_choose_never_teach() -> None:
     assert not set(held.digests) & set(learned.digests)
     # What is repeated stays repeated.
     assert len(learned.digests) == sum(digest not in held.digests for digest in labelled.digests)
+
+
+def test_images_are_moved_by_whole_pixels_and_mirrored_at_the_border() -> None:
+    rows = torch.arange(SIDE, dtype=torch.float32)
+    images = (rows[:, None] * SIDE + rows[None, :]).expand(200, 3, SIDE, SIDE).contiguous()
+    seeds = np.arange(200)
+    moved = shifted(images, seeds, share=0.125)
+    assert torch.equal(moved, shifted(images, seeds, share=0.125))
+    # The middle says by how much each moved: up to two pixels of sixteen, either way.
+    middle = moved[:, 0, 8, 8].long() - (8 * SIDE + 8)
+    down = torch.div(middle + 2, SIDE, rounding_mode="floor")
+    right = middle - down * SIDE
+    assert set(down.tolist()) == set(right.tolist()) == {-2, -1, 0, 1, 2}
+    for image, d, r in zip(moved[:20, 0], down.tolist(), right.tolist(), strict=False):
+        reflected = np.pad(images[0, 0].numpy(), 2, mode="reflect")
+        expected = reflected[2 + d : 2 + d + SIDE, 2 + r : 2 + r + SIDE]
+        np.testing.assert_array_equal(image.numpy(), expected)
+    assert torch.equal(shifted(images, seeds, share=0.0), images)
+
+
+def test_clean_images_are_rehearsed_with_their_own_labels_and_noise() -> None:
+    traffic, clean = dataset(20, dimmed=True), dataset(30, dimmed=False)
+    shown = module._Shown(
+        DatasetImages(traffic, np.arange(20)),
+        DatasetImages(clean, np.arange(30)),
+        FEW.model_copy(update={"shift": 0.0}),
+        highest_sigma=0.1,
+        flips=False,
+        seed=0,
+    ).batch(0)
+    assert shown.labels is not None
+    assert len(shown.degraded) == len(shown.clean) == len(shown.labels) == 6
+    # Whole images without flips: the clean ones can be found again, and with them their labels.
+    every = clean.batch(np.arange(30))
+    found = [int((every - one).abs().sum(dim=(1, 2, 3)).argmin()) for one in shown.clean[:2]]
+    np.testing.assert_array_equal(shown.labels[4:], clean.labels[found])
+    for noisy, of in zip(shown.degraded[4:], every[found], strict=True):
+        assert 0.0 < float((noisy - of).abs().mean()) < 0.1
+    every = traffic.batch(np.arange(20))
+    found = [int((every - one).abs().sum(dim=(1, 2, 3)).argmin()) for one in shown.degraded[:4]]
+    assert torch.equal(every[found], shown.degraded[:4])
+    np.testing.assert_array_equal(shown.labels[:4], traffic.labels[found])
 
 
 def test_a_batch_without_labels_is_refused() -> None:
