@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from gatekeeper.signals.planes import BLACK, Planes
+from gatekeeper.signals.planes import BLACK, Planes, alike, row_means, row_sums
+from gatekeeper.types import FloatArray, IntArray
 
 BORDER_NAMES = (
     "wrap_step_across",
@@ -34,70 +34,73 @@ _MIRROR_DEPTH, _MIRROR_LINE = 6, 3
 _FLOOR = 2e-3
 
 
-def border_signals(planes: Planes) -> list[Tensor]:
-    """One tensor of shape (B,) per name of :data:`BORDER_NAMES`."""
-    luma = planes.luma
-    runs, black, slants, mirrors = zip(*map(_two_sides, (luma, luma.mT)), strict=True)
+def border_signals(planes: Planes) -> list[FloatArray]:
+    """One array of shape (B,) per name of :data:`BORDER_NAMES`."""
+    views = (planes.luma, planes.luma.swapaxes(1, 2))
+    steps = [max(1, view.shape[1] // _LINES) for view in views]
+    sides = [_sides(view, step) for view, step in zip(views, steps, strict=True)]
+    if sides[0].shape == sides[1].shape:
+        sides = [np.concatenate(sides)]
+    found = [_read(*each) for each in zip(sides, steps, strict=False)]
+    *means, mirrors = (np.concatenate(part) for part in zip(*found, strict=True))
     return [
-        (luma[..., 0] - luma[..., -1]).abs().mean(dim=1),
-        (luma[:, 0] - luma[:, -1]).abs().mean(dim=1),
-        *(torch.cat(part).mean(dim=0) for part in (runs, black, slants)),
-        torch.cat(mirrors).amax(dim=0),
+        *alike(row_means, *(np.abs(view[..., 0] - view[..., -1]) for view in views)),
+        *(np.add.reduce(part, axis=0) / len(part) for part in means),
+        np.maximum.reduce(mirrors, axis=0),
     ]
 
 
-def _two_sides(luma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Constant share, black share, slant and mirror of the left and the right side, (2, B) each."""
-    lines, step = _lines(luma)
-    sides = torch.stack([lines, lines.flip(2)])
-    length = lines.shape[2]
+def _sides(luma: FloatArray, step: int) -> FloatArray:
+    """Lines from the left inwards and from the right inwards, every so many, (2, B, lines, W)."""
+    lines = luma[:, ::step]
+    sides = np.empty((2, *lines.shape), dtype=np.float32)
+    sides[0], sides[1] = lines, lines[..., ::-1]
+    return sides
+
+
+def _read(sides: FloatArray, step: int) -> tuple[FloatArray, ...]:
+    """Constant share, black share, slant and mirror of each side, (sides, B) each."""
+    *_, n_lines, length = sides.shape
     run = _runs(sides)
     black = run * (sides[..., 0] <= BLACK)
-    slant = ((black[..., 1:] - black[..., :-1]).abs_() / step).clamp_max_(1.0)
-    constant = run * (run > 1.0)
-    share = 1.0 / length
-    return (
-        constant.mean(dim=2) * share,
-        black.mean(dim=2) * share,
-        slant.mean(dim=2),
-        _mirror(sides),
-    )
+    slant = np.abs(black[..., 1:] - black[..., :-1])
+    slant /= step
+    shares = np.add.reduce(np.stack([run * (run > 1.0), black]), axis=3) / n_lines
+    shares *= 1.0 / length
+    return (*shares, row_means(np.minimum(slant, 1.0, out=slant)), _mirror(sides))
 
 
-def _lines(luma: Tensor) -> tuple[Tensor, int]:
-    """Every so many lines from one border inwards, shape (B, at most ~2 · 16, length)."""
-    step = max(1, luma.shape[1] // _LINES)
-    return luma[:, ::step].contiguous(), step
-
-
-def _runs(sides: Tensor) -> Tensor:
-    """How many pixels of each line, from its first on, keep one value, shape (2, B, lines)."""
-    differs = (sides - sides[..., :1]).abs_().gt_(BLACK)
-    length = sides.shape[3]
-    to_go = torch.arange(-length, 0, device=sides.device, dtype=torch.float32)
-    return differs.mul_(to_go).amin(dim=3) + length
+def _runs(sides: FloatArray) -> FloatArray:
+    """How many pixels of each line, from its first on, keep one value, (sides, B, lines)."""
+    differs = np.abs(sides - sides[..., :1]) > BLACK
+    first = differs.argmax(axis=3)
+    # The first pixel never differs from itself: where it is named, none does.
+    return np.asarray(np.where(first == 0, sides.shape[3], first), dtype=np.float32)
 
 
 @lru_cache(maxsize=64)
-def _mirrored(widest: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Places on both sides of the axis after 1…``widest`` px, and which of them exist."""
-    n = torch.arange(1, widest + 1)[:, None]
-    i = torch.arange(_MIRROR_DEPTH)[None, :]
-    exists = (i < n).to(torch.float32)
-    return (n - 1 - i).clamp_min(0).flatten(), (n + i).flatten(), exists
+def _mirrored(widest: int) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Places on both sides of the axis after 1…``widest`` px, which of them exist, how many."""
+    n = np.arange(1, widest + 1)[:, None]
+    i = np.arange(_MIRROR_DEPTH)[None, :]
+    exists = (i < n).astype(np.float32)
+    left = np.maximum(n - 1 - i, 0).ravel()
+    return left, (n + i).ravel(), exists, exists.sum(axis=1)
 
 
-def _mirror(sides: Tensor) -> Tensor:
-    """1 where the first 3…16 px repeat, mirrored, what follows them; 0 where none do; (2, B)."""
+def _mirror(sides: FloatArray) -> FloatArray:
+    """1 where the first 3…16 px repeat, mirrored, what follows them; 0 where none do."""
     widest = min(_WIDEST_MIRROR_PX + 1, sides.shape[3] - _MIRROR_DEPTH)
     if widest < _LEAST_MIRROR_PX + 1:
-        return sides.new_zeros(sides.shape[:2])
-    left, right, exists = (part.to(sides.device) for part in _mirrored(widest))
-    few = sides[:, :, ::_MIRROR_LINE].contiguous()
-    step = (few.index_select(3, left) - few.index_select(3, right)).abs_().mean(dim=2)
-    off = (step.view(2, -1, widest, _MIRROR_DEPTH) * exists).sum(dim=3) / exists.sum(dim=1)
+        return np.zeros(sides.shape[:2], dtype=np.float32)
+    left, right, exists, count = _mirrored(widest)
+    few = sides[:, :, ::_MIRROR_LINE]
+    steps = few.take(left, axis=3)
+    steps -= few.take(right, axis=3)
+    step = np.add.reduce(np.abs(steps, out=steps), axis=2) / steps.shape[2]
+    off = row_sums(step.reshape(*step.shape[:2], widest, _MIRROR_DEPTH) * exists) / count
     around = 0.5 * (off[..., _LEAST_MIRROR_PX - 2 : -2] + off[..., _LEAST_MIRROR_PX:])
     inner = off[..., _LEAST_MIRROR_PX - 1 : -1]
-    best = ((inner + _FLOOR) / (around + _FLOOR)).amin(dim=2)
+    best = np.minimum.reduce((inner + _FLOOR) / (around + _FLOOR), axis=2)
     # Chance alone gives a half.
-    return torch.rsub(best, 1.0, alpha=2.0).clamp_min(0.0)
+    return np.asarray(np.maximum(1.0 - 2.0 * best, 0.0))

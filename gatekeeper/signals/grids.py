@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatekeeper.signals.planes import Planes
+from gatekeeper.signals.planes import Planes, alike, root, row_means, row_sums
+from gatekeeper.types import FloatArray
 
 GRID_NAMES = ("blockiness", "blockiness_shifted", "jpeg_loss", "pixel_block")
 """Blocks, all without unit; 0 without blocks.
@@ -36,42 +38,52 @@ _FLOOR = 1e-3
 _WINDOW = 11
 
 
-def grid_signals(planes: Planes) -> list[Tensor]:
-    """One tensor of shape (B,) per name of :data:`GRID_NAMES`."""
-    across, down = planes.across.mean(dim=1), planes.down.mean(dim=2)
-    columns, rows = _phases(across), _phases(down)
+def grid_signals(planes: Planes) -> list[FloatArray]:
+    """One array of shape (B,) per name of :data:`GRID_NAMES`."""
+    across = torch.from_numpy(planes.across).mean(dim=1).numpy()
+    down = torch.from_numpy(planes.down).mean(dim=2).numpy()
+    columns, rows = alike(_phases, across, down)
     aligned = 0.5 * (columns[:, _BLOCK - 1] + rows[:, _BLOCK - 1])
-    shifted = 0.5 * (columns.amax(dim=1) + rows.amax(dim=1))
-    square = torch.minimum(_spikiness(across), _spikiness(down))
+    shifted = 0.5 * (np.maximum.reduce(columns, axis=1) + np.maximum.reduce(rows, axis=1))
+    square = np.maximum(np.minimum(*alike(_spikiness, across, down)), 1.0)
     return [
-        aligned.clamp(-1.0, 4.0),
-        shifted.clamp(-1.0, 4.0),
+        *np.minimum(np.maximum(np.stack([aligned, shifted]), -1.0), 4.0),
         _jpeg_loss(planes.luma),
-        square.clamp_min(1.0).log2(),
+        np.asarray(torch.from_numpy(square).log2_().numpy()),
     ]
 
 
-def _phases(profile: Tensor) -> Tensor:
+def _phases(profile: FloatArray) -> FloatArray:
     """How far steps stand out from their neighbours', for each place modulo 8, shape (B, 8)."""
-    beyond = F.pad(profile[:, None], (1, 1), mode="replicate")[:, 0]
-    excess = profile - 0.5 * (beyond[:, :-2] + beyond[:, 2:])
-    missing = -excess.shape[1] % _BLOCK
-    rows = F.pad(excess, (0, missing)).reshape(len(profile), -1, _BLOCK)
-    count = torch.full((_BLOCK,), float(rows.shape[1]), device=profile.device)
-    count[_BLOCK - missing :] -= 1.0
-    mean = rows.sum(dim=1) / count.clamp_min(1.0)
-    return torch.div(mean, profile.mean(dim=1, keepdim=True) + _FLOOR)
+    n_rows, length = profile.shape
+    beyond = np.concatenate([profile[:, :1], profile, profile[:, -1:]], axis=1)
+    around = beyond[:, :-2] + beyond[:, 2:]
+    around *= 0.5
+    excess = np.zeros((n_rows, length + -length % _BLOCK), dtype=np.float32)
+    np.subtract(profile, around, out=excess[:, :length])
+    total = torch.from_numpy(excess.reshape(n_rows, -1, _BLOCK)).sum(dim=1).numpy()
+    mean = total / _steps_per_phase(length)
+    return np.asarray(mean / (row_means(profile)[:, None] + _FLOOR))
 
 
-def _spikiness(profile: Tensor) -> Tensor:
+@lru_cache(maxsize=16)
+def _steps_per_phase(length: int) -> FloatArray:
+    """How many of so many steps are at each place modulo 8, at least 1, shape (8,)."""
+    return np.maximum(np.bincount(np.arange(length) % _BLOCK, minlength=_BLOCK), 1).astype(
+        np.float32
+    )
+
+
+def _spikiness(profile: FloatArray) -> FloatArray:
     """About the distance between steps where all change is in few of them; 1 where it is even."""
     half = min(_WINDOW, profile.shape[1]) // 2
-    around = profile[:, None]
+    around = torch.from_numpy(profile)[:, None]
     for _ in range(2):
         around = F.avg_pool1d(around, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
-    around = around[:, 0]
-    own = profile.square().sum(dim=1)
-    return (own + _FLOOR**2) / ((profile * around).sum(dim=1) + _FLOOR**2)
+    own, smooth = (
+        row_sums(np.stack([np.square(profile), profile * around[:, 0].numpy()])) + _FLOOR**2
+    )
+    return np.asarray(own / smooth)
 
 
 def _step(at_50: int, quality: int) -> float:
@@ -89,10 +101,11 @@ def _waves() -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _steps() -> Tensor:
-    """Quantisation step of each coefficient at each quality, shape (qualities, 5, 1)."""
-    table = [[_step(at_50, quality) for _, at_50 in _COEFFICIENTS] for quality in _QUALITIES]
-    return torch.tensor(table)[..., None]
+def _tables() -> tuple[FloatArray, FloatArray]:
+    """Step of each coefficient at each quality, (qualities, 5, 1); what the quality loses."""
+    steps = [[_step(at_50, quality) for _, at_50 in _COEFFICIENTS] for quality in _QUALITIES]
+    loss = 1.0 - np.array(_QUALITIES, dtype=np.float32) / 100
+    return np.array(steps, dtype=np.float32)[..., None], loss
 
 
 def _coefficients(luma: Tensor) -> Tensor:
@@ -100,24 +113,28 @@ def _coefficients(luma: Tensor) -> Tensor:
     height, width = luma.shape[1:]
     n_columns, n_rows = width // _BLOCK, height // _BLOCK
     every = max(1, math.ceil(n_rows * n_columns / _MOST_BLOCKS))
-    waves = _waves().to(luma.device)
+    waves = _waves()
     bands = luma[..., : n_columns * _BLOCK].unfold(1, _BLOCK, _BLOCK * every).mT.contiguous()
     down = torch.matmul(waves * 255.0, bands)
     both = torch.matmul(
         down.reshape(*down.shape[:3], n_columns, _BLOCK), waves.T
-    )  # (B, rows, 3 down, columns, 3 across)
-    return torch.stack([both[:, :, y, :, x].flatten(1) for (y, x), _ in _COEFFICIENTS], dim=1)
+    ).numpy()  # (B, rows, 3 down, columns, 3 across)
+    return torch.from_numpy(
+        np.stack([both[:, :, y, :, x] for (y, x), _ in _COEFFICIENTS], axis=1)
+    ).flatten(2)
 
 
-def _jpeg_loss(luma: Tensor) -> Tensor:
+def _jpeg_loss(luma: FloatArray) -> FloatArray:
     """1 − quality / 100 of the coarsest table that the blocks' frequencies are multiples of."""
-    turns = _coefficients(luma)[:, None] / _steps().to(luma.device)
-    off = (turns - turns.round()).abs_()
-    there = turns.abs_().gt_(0.5)
-    count = there.flatten(2).sum(dim=2)
+    steps, loss = _tables()
+    turns = _coefficients(torch.from_numpy(luma)).numpy()[:, None] / steps
+    off = turns - np.rint(turns)
+    there = np.abs(turns, out=turns) > 0.5
+    off = np.where(there, np.abs(off, out=off), 0.0)
+    shape = (*off.shape[:2], -1)
+    count = np.add.reduce(there.reshape(shape), axis=2).astype(np.float32)
     # Numbers that are no multiples are off by a quarter on average.
-    fit = 1.0 - 4.0 * (off * there).flatten(2).sum(dim=2) / count.clamp_min(1.0)
-    fit = fit.clamp_min(0.0)
-    fit = fit * fit.sqrt() * count / (count + 10.0)
-    loss = 1.0 - torch.tensor(_QUALITIES, device=luma.device) / 100
-    return (fit * loss).amax(dim=1)
+    fit = 1.0 - 4.0 * row_sums(off.reshape(shape)) / np.maximum(count, 1.0)
+    fit = np.maximum(fit, 0.0)
+    fit = fit * root(fit) * count / (count + 10.0)
+    return np.asarray(np.maximum.reduce(fit * loss, axis=1))

@@ -7,6 +7,8 @@ that an unknown corruption cannot send one to a million.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +19,13 @@ from gatekeeper.signals.edges import EDGE_NAMES, edge_signals
 from gatekeeper.signals.grids import GRID_NAMES, grid_signals
 from gatekeeper.signals.noise import NOISE_NAMES, noise_signals
 from gatekeeper.signals.planes import Planes
-from gatekeeper.signals.spectrum import SPECTRUM_NAMES, log_power, spectrum_grid, spectrum_signals
+from gatekeeper.signals.spectrum import (
+    SPECTRUM_NAMES,
+    SPECTRUM_SHAPE,
+    log_power,
+    spectrum_grid,
+    spectrum_signals,
+)
 from gatekeeper.signals.tone import TONE_NAMES, tone_signals
 from gatekeeper.types import FloatArray
 
@@ -70,12 +78,14 @@ def signals_and_spectrum(images: Tensor) -> FloatArray:
             f"{height}×{width}; enlarge them first"
         )
     piece = max(1, _PIXELS_AT_ONCE // (height * width))
+    found = np.empty((len(images), len(SIGNAL_NAMES) + math.prod(SPECTRUM_SHAPE)), dtype=np.float32)
     with torch.inference_mode():
-        rows = [_rows(part) for part in torch.split(images.float(), piece)]
-        return np.asarray(torch.cat(rows).cpu().numpy())
+        for start in range(0, len(images), piece):
+            _read(images[start : start + piece], out=found[start : start + piece])
+    return found
 
 
-def _rows(images: Tensor) -> Tensor:
+def _read(images: Tensor, *, out: FloatArray) -> None:
     planes = Planes.of(images)
     logarithm = log_power(planes.luma)
     noise = noise_signals(planes)
@@ -87,4 +97,5 @@ def _rows(images: Tensor) -> Tensor:
         *spectrum_signals(logarithm, images.shape[3]),
         *border_signals(planes),
     ]
-    return torch.cat([torch.stack(scalars, dim=1), spectrum_grid(logarithm)], dim=1)
+    out[:, : len(scalars)] = np.stack(scalars, axis=1)
+    out[:, len(scalars) :] = spectrum_grid(logarithm)

@@ -10,10 +10,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gatekeeper.signals.planes import BLACK, WHITE, Planes, average, per_tile, tile_pixels
+from gatekeeper.signals.planes import (
+    BLACK,
+    WHITE,
+    Planes,
+    log,
+    per_tile,
+    root,
+    row_means,
+    row_sums,
+    tile_pixels,
+)
+from gatekeeper.types import BoolArray, FloatArray, IntArray
 
 NOISE_NAMES = (
     "local_contrast",
@@ -63,176 +75,257 @@ _DARK, _BRIGHT = 0.4, 0.6
 
 
 @dataclass(frozen=True, slots=True)
+class _Blocks:
+    # Numbers of the 2×2 blocks of the tiles, each of shape (B, 3, tile rows, 4, 4 · tile columns)
+    # unless said otherwise.
+    corners: FloatArray  # (4, …)
+    total: FloatArray
+    diagonal: FloatArray
+    grey_total: FloatArray  # without the channels, as the next one
+    grey_diagonal: FloatArray
+    above: FloatArray  # how far the highest pixel is from the middle of the other two
+    below: FloatArray
+    black: BoolArray
+    white: BoolArray
+
+    @classmethod
+    def of(cls, images: Tensor) -> _Blocks:
+        corners = np.asarray(tile_pixels(images).numpy())
+        a, b, c, d = corners
+        highest = np.maximum(np.maximum(a, b), np.maximum(c, d))
+        lowest = np.minimum(np.minimum(a, b), np.minimum(c, d))
+        falling, rising = a + d, b + c
+        both = np.empty((2, *a.shape), dtype=np.float32)
+        total, diagonal = np.add(falling, rising, out=both[0]), both[1]
+        np.subtract(falling, rising, out=diagonal)
+        diagonal *= 0.5
+        middle = total - highest
+        middle -= lowest
+        middle *= 0.5
+        grey_total, grey_diagonal = _grey(both)
+        return cls(
+            corners=corners,
+            total=total,
+            diagonal=diagonal,
+            grey_total=grey_total,
+            grey_diagonal=grey_diagonal,
+            above=highest - middle,
+            below=middle - lowest,
+            black=lowest <= BLACK,
+            white=highest >= WHITE,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Tiles:
     # One number per tile, each of shape (B, T) unless said otherwise.
-    mean: Tensor
-    structure: Tensor
-    kept: Tensor
-    luma: Tensor
-    chroma: Tensor
-    across: Tensor
-    down: Tensor
-    black: Tensor  # (B, 3, T)
-    white: Tensor  # (B, 3, T)
+    mean: FloatArray
+    structure: FloatArray
+    kept: FloatArray
+    powers: FloatArray  # of luma, chroma, across, down: (4, B, T)
+    clipped: FloatArray  # shares of black and of white: (2, 3, B, T)
 
 
-def noise_signals(planes: Planes) -> list[Tensor]:
-    """One tensor of shape (B,) per name of :data:`NOISE_NAMES`."""
-    corners = tile_pixels(planes.images)
-    a, b, c, d = corners
-    highest = torch.maximum(torch.maximum(a, b), torch.maximum(c, d))
-    lowest = torch.minimum(torch.minimum(a, b), torch.minimum(c, d))
-    falling, rising = a + d, b + c
-    diagonal = (falling - rising).mul_(0.5)
-    total = falling.add_(rising)
-    middle = (total - highest).sub_(lowest).mul_(0.5)
-    above, below = highest - middle, middle - lowest
-    # Ones and zeros of the images' own type, in place: a third of the time of Booleans.
-    black, white = lowest.le_(BLACK), highest.ge_(WHITE)
-    step = _impulse_step(diagonal[:, 1], black[:, 1] + white[:, 1])
-    salt, pepper = above.gt_(step).mul_(white), below.gt_(step).mul_(black)
-    keep = _grey(salt + pepper).eq_(0.0)
-    tiles = _tiles(corners, total, diagonal, keep, (black, white))
-    contrast = (tiles.structure + _TINY).sqrt() * 0.5
+def noise_signals(planes: Planes) -> list[FloatArray]:
+    """One array of shape (B,) per name of :data:`NOISE_NAMES`."""
+    blocks = _Blocks.of(planes.images)
+    step = _impulse_step(blocks)
+    salt, pepper = (blocks.above > step) & blocks.white, (blocks.below > step) & blocks.black
+    tiles = _tiles(blocks, ~np.logical_or.reduce(salt | pepper, axis=1))
+    contrast = root(tiles.structure + _TINY) * 0.5
+    both = np.stack([contrast, log(np.maximum(contrast, 1e-3))])
+    local, middle = row_means(both)
+    spread = row_means(np.square(both[1] - middle[:, None]))
     return [
-        contrast.mean(dim=1),
-        _spread(contrast.clamp_min(1e-3).log()),
-        (contrast < _FLAT).to(contrast.dtype).mean(dim=1),
+        local,
+        root(spread),
+        _share(contrast < _FLAT),
         *_levels(tiles),
-        _tail(_grey(diagonal)),
-        _impulse_share(salt),
-        _impulse_share(pepper),
+        _tail(blocks.grey_diagonal),
+        _of_four(_share(salt)),
+        _of_four(_share(pepper)),
     ]
 
 
-def _grey(blocks: Tensor) -> Tensor:
-    return (blocks[:, 0] + blocks[:, 1]).add_(blocks[:, 2]).mul_(1 / 3)
+def _grey(blocks: FloatArray) -> FloatArray:
+    """Mean of the channels: (…, 3, tile rows, 4, width) -> (…, tile rows, 4, width)."""
+    grey = blocks[..., 0, :, :, :] + blocks[..., 1, :, :, :]
+    grey += blocks[..., 2, :, :, :]
+    grey *= 1 / 3
+    return np.asarray(grey)
 
 
-def _spread(values: Tensor) -> Tensor:
-    centred = values - values.mean(dim=1, keepdim=True)
-    return centred.square_().mean(dim=1).sqrt()
+def _per_tile(blocks: FloatArray) -> FloatArray:
+    return np.asarray(per_tile(torch.from_numpy(blocks)).numpy())
 
 
-def _impulse_step(diagonal: Tensor, clipped: Tensor) -> Tensor:
+def _share(found: BoolArray) -> FloatArray:
+    """Share of what is true, shape (B,)."""
+    flat = found.reshape(len(found), -1)
+    return np.asarray(np.add.reduce(flat, axis=1).astype(np.float32) / flat.shape[1])
+
+
+def _impulse_step(blocks: _Blocks) -> FloatArray:
     """How far an impulse stands out at least: further than noise without it would, (B, 1, …)."""
-    free = clipped.eq_(0.0)
-    power = per_tile(diagonal.square() * free) / per_tile(free).clamp_min(1.0)
-    quarter = power.sort(dim=1).values[:, power.shape[1] // 4]
-    return (_IMPULSE_SIGMAS * quarter.sqrt()).clamp_min(_IMPULSE_STEP)[:, None, None, None, None]
+    free = ~(blocks.black[:, 1] | blocks.white[:, 1])
+    parts = np.empty((2, *free.shape), dtype=np.float32)
+    parts[1] = free
+    np.multiply(np.square(blocks.diagonal[:, 1], out=parts[0]), parts[1], out=parts[0])
+    power, count = _per_tile(parts)
+    power /= np.maximum(count, 1.0)
+    at = power.shape[1] // 4
+    quarter = np.partition(power, at, axis=1)[:, at]
+    step = np.maximum(_IMPULSE_SIGMAS * root(quarter), _IMPULSE_STEP)
+    return np.asarray(step[:, None, None, None, None])
 
 
-def _tiles(
-    corners: tuple[Tensor, ...],
-    total: Tensor,
-    diagonal: Tensor,
-    keep: Tensor,
-    clipped: tuple[Tensor, Tensor],
-) -> _Tiles:
-    a, b, c, d = (_grey(corner) for corner in corners)
-    kept = per_tile(keep)
-    share = 1.0 / kept.clamp_min(1.0)
-
-    def mean_of(blocks: Tensor) -> Tensor:
-        return per_tile(blocks * keep) * share
-
-    red, green, blue = diagonal.unbind(1)
-    coarse = _grey(total).mul_(0.5)
-    level = mean_of(coarse)
-    structure = (mean_of(coarse.square()) - level.square()).clamp_min(0.0)
+def _tiles(blocks: _Blocks, keep: BoolArray) -> _Tiles:
+    """Means over the blocks of each tile that are kept: those without impulses."""
+    parts = np.empty((13, *keep.shape), dtype=np.float32)
+    kept, coarse, power, luma, chroma, across, down = parts[:7]
+    kept[:] = keep
+    np.multiply(blocks.grey_total, 0.5, out=coarse)
+    np.square(coarse, out=power)
+    np.square(blocks.grey_diagonal, out=luma)
+    _chroma(blocks.diagonal, out=chroma)
+    a, b, c, d = _grey(blocks.corners)
     falling, rising = a - d, b - c
-    black, white = (per_tile(where * keep[:, None]) * share[:, None] for where in clipped)
+    for steps, out in ((falling - rising, across), (falling + rising, down)):
+        steps *= 0.5
+        np.square(steps, out=out)
+    parts[1:7] *= kept
+    parts[7:10] = (blocks.black & keep[:, None]).swapaxes(0, 1)
+    parts[10:13] = (blocks.white & keep[:, None]).swapaxes(0, 1)
+    sums = _per_tile(parts)
+    count, means = sums[0], sums[1:]
+    means *= 1.0 / np.maximum(count, 1.0)
+    level = means[0]
     return _Tiles(
         mean=level * 0.5,
-        structure=structure,
-        kept=kept,
-        luma=mean_of(_grey(diagonal).square_()),
-        chroma=mean_of(
-            (red - blue).square_().mul_(0.25).add_((2 * green - red - blue).square_(), alpha=1 / 12)
-        ),
-        across=mean_of((falling - rising).mul_(0.5).square_()),
-        down=mean_of((falling + rising).mul_(0.5).square_()),
-        black=_of_four(black),
-        white=_of_four(white),
+        structure=np.maximum(means[1] - np.square(level), 0.0),
+        kept=count,
+        powers=means[2:6],
+        clipped=_of_four(means[6:]).reshape(2, 3, *level.shape),
     )
 
 
-def _levels(tiles: _Tiles) -> list[Tensor]:
-    clipped = (tiles.black + tiles.white).amax(dim=1)
-    unfit = (tiles.kept < 0.25 * _BLOCKS) | (clipped > _CLIPPED_LIMIT)
-    order = tiles.structure + tiles.across + tiles.down + _NEVER * unfit.to(clipped.dtype)
+def _chroma(diagonal: FloatArray, *, out: FloatArray) -> None:
+    """Power along two colour axes, their mean; shape (B, tile rows, 4, width)."""
+    red, green, blue = diagonal[:, 0], diagonal[:, 1], diagonal[:, 2]
+    np.square(np.subtract(red, blue, out=out), out=out)
+    out *= 0.25
+    other = 2 * green
+    other -= red
+    other -= blue
+    # Torch's, which rounds once.
+    torch.from_numpy(out).add_(torch.from_numpy(np.square(other, out=other)), alpha=1 / 12)
+
+
+def _levels(tiles: _Tiles) -> list[FloatArray]:
+    """Sigmas in all channels, luma and chroma, in dark and bright tiles; the two ratios."""
+    most = np.maximum.reduce(tiles.clipped[0] + tiles.clipped[1], axis=0)
+    unfit = (tiles.kept < 0.25 * _BLOCKS) | (most > _CLIPPED_LIMIT)
+    order = tiles.structure + tiles.powers[2] + tiles.powers[3]
+    order += _NEVER * unfit.astype(np.float32)
     n_selected = max(math.ceil(_SELECTED_SHARE * order.shape[1]), _FEWEST_TILES)
-    everywhere = _power(tiles, order, n_selected)
-    luma, chroma, across, down, _ = everywhere
+    orders = np.stack([tiles.mean > _DARK, tiles.mean < _BRIGHT]).astype(np.float32)
+    orders *= 2 * _NEVER
+    orders += order
+    n_part = max(n_selected // 2, _FEWEST_TILES)
+    (luma, chroma, across, down), n_fit = _powers(tiles, order, orders, n_selected, n_part)
     sigma = luma + 2.0 * chroma / 3.0
-    parts = []
-    for outside in (tiles.mean > _DARK, tiles.mean < _BRIGHT):
-        n_part = max(n_selected // 2, _FEWEST_TILES)
-        part = _power(tiles, order + 2 * _NEVER * outside.to(order.dtype), n_part)
-        # Where there are few such tiles, what is known of all tiles stands in.
-        power = (part[0] + 2.0 * part[1] / 3.0) * part[4] + sigma * _FEWEST_TILES
-        parts.append((power / (part[4] + _FEWEST_TILES)).sqrt())
-    ratio = (0.5 * (across + down) + _TINY) / (luma + _TINY)
-    return [
-        sigma.sqrt(),
-        luma.sqrt(),
-        chroma.sqrt(),
-        *parts,
-        0.5 * ratio.log(),
-        0.5 * ((across + _TINY) / (down + _TINY)).log(),
-    ]
+    # Where there are few dark or bright tiles, what is known of all tiles stands in.
+    few = sigma[1:] * n_fit[1:] + sigma[0] * _FEWEST_TILES
+    parts = few / (n_fit[1:] + _FEWEST_TILES)
+    luma, chroma, across, down = luma[0], chroma[0], across[0], down[0]
+    sigmas = root(np.stack([sigma[0], luma, chroma, *parts]))
+    ratios = np.stack(
+        [
+            (0.5 * (across + down) + _TINY) / (luma + _TINY),
+            (across + _TINY) / (down + _TINY),
+        ]
+    )
+    return [*sigmas, *(0.5 * log(ratios))]
 
 
-def _power(tiles: _Tiles, order: Tensor, n_selected: int) -> tuple[Tensor, ...]:
-    """Power in the selected tiles of luma, chroma, across, down; how many were fit, each (B,)."""
-    key, place = order.topk(min(n_selected, order.shape[1]), dim=1, largest=False)
-    fit = (key < _NEVER).to(order.dtype)
-    n_fit = fit.sum(dim=1)
+def _powers(
+    tiles: _Tiles, order: FloatArray, orders: FloatArray, n_selected: int, n_part: int
+) -> tuple[FloatArray, FloatArray]:
+    """Power in the selected tiles: of all, of the dark and of the bright ones.
+
+    Args:
+        tiles: All.
+        order: Those that come first are selected; from ``_NEVER`` on they are unfit, (B, T).
+        orders: The same for the dark and the bright ones, (2, B, T).
+        n_selected: Of all.
+        n_part: Of the dark, and of the bright.
+
+    Returns:
+        Power of luma, chroma, across and down in the three selections, (4, 3, B), and how many
+        tiles of each were fit, (3, B).
+    """
+    n_tiles = order.shape[1]
+    first = _least(order[None], min(n_selected, n_tiles))
+    others = _least(orders, min(n_part, n_tiles))
+    keys, places = (np.concatenate(part, axis=1) for part in zip(first, others, strict=True))
+    widths = (first[0].shape[1], *[others[0].shape[1] // 2] * 2)
+    fit = (keys < _NEVER).astype(np.float32)
+    n_fit = np.add.reduceat(fit, (0, widths[0], widths[0] + widths[1]), axis=1)
     # No tile is fit: all that were selected count, as they are.
-    weight = torch.where(n_fit[:, None] > 0, fit, torch.ones_like(fit))
-    where = place[:, None].expand(-1, 3, -1)
-    gain = _censored_variance(tiles.black.gather(2, where), tiles.white.gather(2, where))
-    gain = torch.where(n_fit[:, None] > 0, gain.mean(dim=1), torch.ones_like(fit))
-    seen = (gain * weight).sum(dim=1).clamp_min(_TINY)
+    any_fit = np.repeat(n_fit > 0, widths, axis=1)
+    rows = np.arange(len(keys))[:, None]
+    gains = _censored_variance(*tiles.clipped[:, :, rows, places])
+    gain = gains[0] + gains[1]
+    gain += gains[2]
+    gain /= 3.0
+    weighted = np.empty((5, *keys.shape), dtype=np.float32)
+    weighted[0] = np.where(any_fit, gain, 1.0)
+    weighted[1:] = tiles.powers[:, rows, places]
+    weighted *= np.where(any_fit, fit, 1.0)
+    sums = np.concatenate(
+        [
+            row_sums(weighted[..., None, : widths[0]]),
+            row_sums(weighted[..., widths[0] :].reshape(5, len(keys), 2, -1)),
+        ],
+        axis=2,
+    )
+    powers = sums[1:] / np.maximum(sums[0], _TINY)
+    return powers.swapaxes(1, 2), n_fit.T
 
-    def mean_of(values: Tensor) -> Tensor:
-        return (values.gather(1, place) * weight).sum(dim=1) / seen
 
-    powers = (mean_of(v) for v in (tiles.luma, tiles.chroma, tiles.across, tiles.down))
-    return (*powers, n_fit)
+def _least(orders: FloatArray, n: int) -> tuple[FloatArray, IntArray]:
+    """The least ``n`` values of each row and their places: (S, B, T) -> (B, S · n) twice."""
+    found = torch.from_numpy(orders).topk(n, dim=2, largest=False)
+    values, places = (part.swapaxes(0, 1).flatten(1).numpy() for part in found)
+    return values, places
 
 
-def _censored_variance(below: Tensor, above: Tensor) -> Tensor:
+def _censored_variance(below: FloatArray, above: FloatArray) -> FloatArray:
     """Variance of a standard normal after clipping off these shares below and above.
 
     Source:
         Moments of the doubly censored normal distribution (Cohen 1950, Ann. Math. Stat. 21).
     """
-    low = torch.special.ndtri(below.clamp(1e-6, 0.45))
-    high = -torch.special.ndtri(above.clamp(1e-6, 0.45))
-    height_low, height_high = (
-        torch.exp(-0.5 * z.square()) / math.sqrt(2 * math.pi) for z in (low, high)
-    )
-    below, above = below.clamp(1e-6, 0.45), above.clamp(1e-6, 0.45)
-    mean = low * below + high * above + height_low - height_high
-    inside = 1.0 - below - above + low * height_low - high * height_high
-    square = low.square() * below + high.square() * above + inside
-    return torch.sub(square, mean.square())
+    shares = np.minimum(np.maximum(np.stack([below, above]), 1e-6), 0.45)
+    limits = torch.special.ndtri(torch.from_numpy(shares)).numpy()
+    squares = np.square(limits)
+    heights = torch.from_numpy(-0.5 * squares).exp_().numpy() / math.sqrt(2 * math.pi)
+    # The upper limit is minus the second of them.
+    (low, high), (below, above), (height_low, height_high) = limits, shares, heights
+    mean = low * below - high * above + height_low - height_high
+    inside = 1.0 - below - above + low * height_low + high * height_high
+    square = squares[0] * below + squares[1] * above + inside
+    return np.asarray(square - np.square(mean))
 
 
-def _tail(diagonal: Tensor) -> Tensor:
-    flat = diagonal.flatten(1)
-    root = average(flat.square()).sqrt()
-    typical = math.sqrt(math.pi / 2) * average(flat.abs())
-    return torch.log((root + 1e-3) / (typical + 1e-3))
+def _tail(diagonal: FloatArray) -> FloatArray:
+    flat = diagonal.reshape(len(diagonal), -1)
+    square, typical = row_means(np.stack([np.square(flat), np.abs(flat)]))
+    typical *= math.sqrt(math.pi / 2)
+    return log((root(square) + 1e-3) / (typical + 1e-3))
 
 
-def _of_four(share: Tensor) -> Tensor:
+def _of_four(share: FloatArray) -> FloatArray:
     """Share of pixels that makes this share of blocks have one or more of them."""
-    without = torch.rsub(share, 1.0).clamp(0.0, 1.0)
-    return torch.rsub(without.sqrt().sqrt(), 1.0)
-
-
-def _impulse_share(found: Tensor) -> Tensor:
-    share = average(found)
-    return _of_four(share)
+    without = np.minimum(np.maximum(1.0 - share, 0.0), 1.0)
+    return np.asarray(1.0 - root(root(without)))

@@ -1,12 +1,21 @@
-"""What several signals read: luminance and the 2×2 blocks of every 8×8 tile, computed once."""
+"""What several signals read: luminance and the 2×2 blocks of every 8×8 tile, computed once.
+
+A lone image is many small arrays, and what a call costs counts more than its arithmetic. So large
+planes, transforms and sums are torch's, and what is done to small arrays is numpy's, whose calls
+cost a third. Both round elementary operations alike.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from gatekeeper.types import FloatArray
 
 BLACK = 0.5 / 255
 """At most this is black after rounding to 8 bit."""
@@ -18,11 +27,13 @@ TILE_PX = 8
 """Side of a tile; its grid starts in the upper left corner, as that of JPEG does."""
 
 _ALL_BANDS_UP_TO = 64
+# From this many values on torch may divide one lone sum among its threads.
+_DIVIDED_FROM = 2**15
 
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """A batch of images, prepared.
+    """A batch of images, prepared, on the CPU.
 
     Attributes:
         images: As they came, shape (B, 3, H, W).
@@ -32,41 +43,47 @@ class Planes:
     """
 
     images: Tensor
-    luma: Tensor
-    across: Tensor
-    down: Tensor
+    luma: FloatArray
+    across: FloatArray
+    down: FloatArray
 
     @classmethod
     def of(cls, images: Tensor) -> Planes:
         """Prepare a batch of shape (B, 3, H, W)."""
-        luma = images[:, 0] * 0.299
-        luma.add_(images[:, 1], alpha=0.587).add_(images[:, 2], alpha=0.114)
+        images = images.detach().float().cpu()
+        red, green, blue = images.unbind(1)
+        luma = red * 0.299
+        luma.add_(green, alpha=0.587).add_(blue, alpha=0.114)
         return cls(
             images=images,
-            luma=luma,
-            across=(luma[..., 1:] - luma[..., :-1]).abs_(),
-            down=(luma[:, 1:] - luma[:, :-1]).abs_(),
+            luma=luma.numpy(),
+            across=torch.diff(luma, dim=2).abs_().numpy(),
+            down=torch.diff(luma, dim=1).abs_().numpy(),
         )
 
 
-def tile_pixels(images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def tile_pixels(images: Tensor) -> Tensor:
     """The four pixels of every 2×2 block of the tiles that are looked at.
 
     All rows of tiles where the shorter side is at most 64 px, every second one up to 128 px, and so
     on to every fourth: what is measured needs no more.
 
     Returns:
-        Upper left, upper right, lower left, lower right pixels, each of shape
-        (B, 3, tile rows, 4, 4 · tile columns), contiguous.
+        Upper left, upper right, lower left, lower right pixels, shape
+        (4, B, 3, tile rows, 4, 4 · tile columns), contiguous.
     """
-    height, width = images.shape[2:]
+    n_images, n_channels, height, width = images.shape
     step = TILE_PX * min(4, -(-min(height, width) // _ALL_BANDS_UP_TO))
-    bands = images[..., : width - width % TILE_PX].unfold(2, TILE_PX, step).movedim(-1, 3)
-
-    def corner(down: int, across: int) -> Tensor:
-        return bands[..., down::2, across::2].contiguous()
-
-    return corner(0, 0), corner(0, 1), corner(1, 0), corner(1, 1)
+    n_rows, n_columns = (height - TILE_PX) // step + 1, width // TILE_PX
+    per_image, per_channel, per_row, per_pixel = images.stride()
+    corners = images.as_strided(
+        (2, 2, n_images, n_channels, n_rows, 4, 4 * n_columns),
+        (
+            *(per_row, per_pixel, per_image, per_channel),
+            *(step * per_row, 2 * per_row, 2 * per_pixel),
+        ),
+    )
+    return corners.contiguous().flatten(0, 1)
 
 
 def per_tile(blocks: Tensor) -> Tensor:
@@ -82,20 +99,57 @@ def histogram(luma: Tensor, limit: int = 4096) -> Tensor:
 
     The step shares no divisor with the width, so that it visits every column.
     """
-    flat = luma.flatten(1)
+    flat = luma.flatten(1).numpy()
     step = max(1, flat.shape[1] // limit)
     while math.gcd(step, luma.shape[-1]) > 1 and step > 1:
         step += 1
-    level = (flat[:, ::step] * 255.0).round_().clamp_(0.0, 255.0).long()
-    level += torch.arange(len(luma), device=luma.device)[:, None] * 256
-    counts = torch.bincount(level.flatten(), minlength=256 * len(luma)).view(-1, 256)
-    return counts.to(torch.float32) / level.shape[1]
+    level = flat[:, ::step] * 255.0
+    np.minimum(np.maximum(np.rint(level, out=level), 0.0, out=level), 255.0, out=level)
+    place = level.astype(np.int64)
+    place += np.arange(len(flat))[:, None] * 256
+    counts = np.bincount(place.ravel(), minlength=256 * len(flat)).reshape(-1, 256)
+    return torch.from_numpy(counts.astype(np.float32) / level.shape[1])
 
 
-def average(values: Tensor) -> Tensor:
-    """Mean over everything but the batch: (B, …) -> (B,), alike whether a row is alone or not.
+def row_means(rows: FloatArray) -> FloatArray:
+    """Mean over the last axis: (…, N) -> (…), alike whether a row is alone or not.
 
     One lone sum is divided among torch's threads, which adds in another order than a sum per row.
     """
-    flat = values.flatten(1)
-    return flat.expand(2, -1).mean(dim=1)[:1] if len(flat) == 1 else flat.mean(dim=1)
+    given = torch.from_numpy(rows)
+    if _is_divided(given):
+        return np.asarray(given.expand(2, *rows.shape).mean(dim=-1)[0].numpy())
+    return np.asarray(given.mean(dim=-1).numpy())
+
+
+def row_sums(rows: FloatArray) -> FloatArray:
+    """Sum over the last axis, as :func:`row_means`."""
+    given = torch.from_numpy(rows)
+    if _is_divided(given):
+        return np.asarray(given.expand(2, *rows.shape).sum(dim=-1)[0].numpy())
+    return np.asarray(given.sum(dim=-1).numpy())
+
+
+def _is_divided(rows: Tensor) -> bool:
+    alone = rows.shape[-1] == rows.numel()
+    return alone and rows.numel() >= _DIVIDED_FROM and torch.get_num_threads() > 1
+
+
+def log(values: FloatArray) -> FloatArray:
+    """Natural logarithm, torch's: numpy's differs in the last bit."""
+    return np.asarray(torch.from_numpy(values).log().numpy())
+
+
+def root(values: FloatArray) -> FloatArray:
+    """Square root, torch's as well: where it is MKL's it differs from numpy's in the last bit."""
+    return np.asarray(torch.from_numpy(values).sqrt().numpy())
+
+
+def alike(
+    work: Callable[[FloatArray], FloatArray], first: FloatArray, second: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """What ``work`` makes of each row of two arrays: in one go where they have the same shape."""
+    if first.shape != second.shape:
+        return work(first), work(second)
+    both = work(np.concatenate([first, second]))
+    return both[: len(first)], both[len(first) :]

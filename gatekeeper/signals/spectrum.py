@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from gatekeeper.signals.planes import Planes
-from gatekeeper.types import FloatArray
+from gatekeeper.signals.planes import Planes, row_sums
+from gatekeeper.types import FloatArray, IntArray
 
 SPECTRUM_SHAPE = (14, 8)
 """Rows (vertical frequency, 0 in the middle) and columns (horizontal, 0 on the left)."""
@@ -40,29 +40,51 @@ _RINGS = (0.012, 0.018, 0.027, 0.04, 0.06, 0.1, 0.15, 0.2, 0.275, 0.35, 0.5, 0.7
 _BANDS = ((0.0, 0.1), (0.1, 0.2), (0.2, 0.35), (0.35, 0.75))
 
 
-def log_power(luma: Tensor) -> Tensor:
+def log_power(luma: FloatArray) -> FloatArray:
     """Logarithm of the half-plane power spectrum, shape (B, H, W // 2 + 1).
 
     Args:
         luma: Shape (B, H, W), in [0, 1]. The transform is orthonormal, so that white noise of sigma
             s has power s² at any size; 1e-6 is added to it.
     """
-    piece = max(1, _PIXELS_AT_ONCE // (luma.shape[1] * luma.shape[2]))
-    return torch.cat([_log_power(part) for part in torch.split(luma, piece)])
+    n_images, height, width = luma.shape
+    found = np.empty((n_images, height, width // 2 + 1), dtype=np.float32)
+    piece = max(1, _PIXELS_AT_ONCE // (height * width))
+    for start in range(0, n_images, piece):
+        power = found[start : start + piece]
+        given = torch.from_numpy(luma[start : start + piece])
+        transform = torch.fft.rfft2(given, norm="ortho").numpy()
+        np.square(transform.real, out=power)
+        power += np.square(transform.imag)
+        power += _FLOOR
+        torch.from_numpy(power).log_()
+    return found
 
 
-def _log_power(luma: Tensor) -> Tensor:
-    transform = torch.fft.rfft2(luma, norm="ortho")
-    power = transform.real.square()
-    power += transform.imag.square()
-    power += _FLOOR
-    return torch.log_(power)
-
-
-def spectrum_grid(logarithm: Tensor) -> Tensor:
+def spectrum_grid(logarithm: FloatArray) -> FloatArray:
     """Half the log power of the strongest bin of each cell, shape (B, 14 · 8)."""
-    shifted = torch.fft.fftshift(logarithm, dim=1)
-    return F.adaptive_max_pool2d(shifted[:, None], SPECTRUM_SHAPE).flatten(1) * 0.5
+    n_images, height, width = logarithm.shape
+    n_rows, n_columns = SPECTRUM_SHAPE
+    rows, columns = _cells(height, n_rows), _cells(width, n_columns)
+    # Frequency 0 comes first in the transform and lies in the middle of the grid.
+    rows = (rows - height // 2) % height
+    lines = logarithm.take(rows.ravel(), axis=1).reshape(n_images, *rows.shape, width)
+    strongest = np.maximum.reduce(lines, axis=2).take(columns.ravel(), axis=2)
+    cells = np.maximum.reduce(strongest.reshape(n_images, n_rows, *columns.shape), axis=3)
+    return np.asarray(cells.reshape(n_images, -1) * 0.5)
+
+
+@lru_cache(maxsize=32)
+def _cells(length: int, n_cells: int) -> IntArray:
+    """Places in each of the cells that cover so many places, shape (cells, longest).
+
+    A cell ends in the place in which the next one begins where the two do not come out even; a
+    shorter cell names its last place several times.
+    """
+    k = np.arange(n_cells)
+    start, end = k * length // n_cells, -((k + 1) * -length // n_cells)
+    longest = int((end - start).max())
+    return np.asarray(np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1))
 
 
 def log_spectrum(images: Tensor) -> FloatArray:
@@ -81,13 +103,21 @@ def log_spectrum(images: Tensor) -> FloatArray:
         half spectrum, and a coarse grid that keeps peaks (maximum, not mean).
     """
     with torch.inference_mode():
-        luma = Planes.of(images).luma
-        return np.asarray(spectrum_grid(log_power(luma)).float().cpu().numpy())
+        return spectrum_grid(log_power(Planes.of(images).luma))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rings:
+    # Rings of equal frequencies one behind another, the axes and the mean left out.
+    order: IntArray  # places of the bins in the flattened half plane
+    starts: IntArray  # of each ring in that order
+    n_bins: FloatArray  # of each ring
+    bands: tuple[tuple[int, int, int], ...]  # first ring, last ring + 1, bins
 
 
 @lru_cache(maxsize=16)
-def _rings(height: int, width: int) -> tuple[Tensor, tuple[tuple[int, int, float], ...]]:
-    """Order of the bins by ring, off the axes; start, end and upper frequency of each ring."""
+def _rings(height: int, width: int) -> _Rings:
+    """The rings of images of a size."""
     fy = np.fft.fftfreq(height)[:, None]
     fx = np.fft.rfftfreq(width)[None, :]
     radius = np.hypot(fy, fx)
@@ -100,28 +130,35 @@ def _rings(height: int, width: int) -> tuple[Tensor, tuple[tuple[int, int, float
         for k, (start, end) in enumerate(pairwise(ends))
         if end > start
     ]
-    return torch.from_numpy(order[: ends[-1]].copy()), tuple(spans)
+    bands = []
+    for low, high in _BANDS:
+        inside = [k for k, (*_, f) in enumerate(spans) if low < f <= high] or [0]
+        n_bins = spans[inside[-1]][1] - spans[inside[0]][0]
+        bands.append((inside[0], inside[-1] + 1, n_bins))
+    return _Rings(
+        order=order[: ends[-1]].copy(),
+        starts=np.array([start for start, *_ in spans]),
+        n_bins=np.array([end - start for start, end, _ in spans], dtype=np.float32),
+        bands=tuple(bands),
+    )
 
 
-def spectrum_signals(logarithm: Tensor, width: int) -> list[Tensor]:
-    """One tensor of shape (B,) per name of :data:`SPECTRUM_NAMES`.
+def spectrum_signals(logarithm: FloatArray, width: int) -> list[FloatArray]:
+    """One array of shape (B,) per name of :data:`SPECTRUM_NAMES`.
 
     Args:
         logarithm: What :func:`log_power` gives.
         width: Of the images, px.
     """
-    order, spans = _rings(logarithm.shape[1], width)
-    ordered = logarithm.flatten(1).index_select(1, order.to(logarithm.device))
-    rings = [ordered[:, start:end] for start, end, _ in spans]
-    means = [ring.mean(dim=1) for ring in rings]
-    bands = []
-    for low, high in _BANDS:
-        inside = [k for k, (*_, f) in enumerate(spans) if low < f <= high] or [0]
-        n_bins = [rings[k].shape[1] for k in inside]
-        total = torch.stack([means[k] * n for k, n in zip(inside, n_bins, strict=True)], dim=1)
-        bands.append(total.sum(dim=1) / sum(n_bins))
-    peaks = [ring.amax(dim=1) - mean for ring, mean in zip(rings, means, strict=True)]
-    peak = torch.stack(peaks, dim=1).amax(dim=1)
-    strongest = ordered.amax(dim=1)
-    share = 1.0 / (ordered - strongest[:, None]).exp_().sum(dim=1)
-    return [*bands, peak, share]
+    rings = _rings(logarithm.shape[1], width)
+    ordered = logarithm.reshape(len(logarithm), -1).take(rings.order, axis=1)
+    totals = np.add.reduceat(ordered, rings.starts, axis=1)
+    tops = np.maximum.reduceat(ordered, rings.starts, axis=1)
+    strongest = np.maximum.reduce(tops, axis=1)
+    ordered -= strongest[:, None]
+    share = 1.0 / row_sums(torch.from_numpy(ordered).exp_().numpy())
+    return [
+        *(np.add.reduce(totals[:, a:b], axis=1) / n_bins for a, b, n_bins in rings.bands),
+        np.maximum.reduce(tops - totals / rings.n_bins, axis=1),
+        share,
+    ]

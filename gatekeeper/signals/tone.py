@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import lru_cache
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from gatekeeper.signals.planes import Planes, average, histogram
+from gatekeeper.signals.planes import Planes, histogram, root, row_means
+from gatekeeper.types import FloatArray
 
 TONE_NAMES = (
     "mean",
@@ -42,50 +43,73 @@ Source:
 """
 
 _THIN_SIDE_PX = 56
+_QUANTILES = np.array([0.5, 0.02, 0.98], dtype=np.float32)[:, None]
 
 
-def tone_signals(planes: Planes) -> list[Tensor]:
-    """One tensor of shape (B,) per name of :data:`TONE_NAMES`."""
-    return [*_luminance(planes.luma), *_colour(planes.images)]
+def tone_signals(planes: Planes) -> list[FloatArray]:
+    """One array of shape (B,) per name of :data:`TONE_NAMES`."""
+    return [*_luminance(planes.luma), *_colour(planes.images.numpy())]
 
 
-def _luminance(luma: Tensor) -> list[Tensor]:
-    flat = luma.flatten(1)
-    mean = average(flat)
-    variance = average((flat - mean[:, None]).square_())
-    share = histogram(luma)
-    below = share.cumsum(dim=1)
+def _luminance(luma: FloatArray) -> list[FloatArray]:
+    flat = luma.reshape(len(luma), -1)
+    mean = row_means(flat)
+    centred = flat - mean[:, None]
+    variance = row_means(np.square(centred, out=centred))
+    share = histogram(torch.from_numpy(luma)).numpy()
+    # Summed in double precision: a share that is reached exactly counts as reached.
+    below = share.cumsum(axis=1, dtype=np.float64).astype(np.float32)
+    at = np.add.reduce(below[:, None] < _QUANTILES, axis=2).astype(np.float32) / 255.0
     return [
         mean,
-        variance.sqrt(),
-        *((below < q).to(torch.float32).sum(dim=1) / 255.0 for q in (0.5, 0.02, 0.98)),
+        root(variance),
+        *at.T,
         share[:, 0],
         share[:, 255],
-        (share > 0).to(torch.float32).sum(dim=1).log2() / 8.0,
+        _log2_of_counts()[np.add.reduce(share > 0, axis=1)] / 8.0,
     ]
 
 
-def _colour(images: Tensor) -> list[Tensor]:
+@lru_cache(maxsize=1)
+def _log2_of_counts() -> FloatArray:
+    """Binary logarithms of 0 … 256."""
+    return np.asarray(torch.arange(257, dtype=torch.float32).log2().numpy())
+
+
+def _colour(images: FloatArray) -> list[FloatArray]:
     height, width = images.shape[2:]
     step = max(1, min(height, width) // _THIN_SIDE_PX)
-    thin = images[:, :, ::step, ::step].contiguous()
-    red, green, blue = thin.unbind(1)
-    highest = torch.maximum(torch.maximum(red, green), blue)
-    lowest = torch.minimum(torch.minimum(red, green), blue)
-    spread = highest - lowest
-    mean = (red + green).add_(blue).div_(3.0)
-    return [
-        average(spread / (highest + 0.05)),
-        average((thin - mean[:, None]).abs_()),
-        average(red - green),
-        average(blue - green),
-        average(_pooled(_pooled(lowest, torch.minimum), torch.minimum)),
-        average(_pooled(_pooled(highest, torch.maximum), torch.maximum)),
-    ]
+    thin = np.ascontiguousarray(images[:, :, ::step, ::step])
+    red, green, blue = thin[:, 0], thin[:, 1], thin[:, 2]
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    whole = np.empty((3, *red.shape), dtype=np.float32)
+    np.divide(highest - lowest, highest + 0.05, out=whole[0])
+    np.subtract(red, green, out=whole[1])
+    np.subtract(blue, green, out=whole[2])
+    mean = red + green
+    mean += blue
+    mean /= 3.0
+    chroma = thin - mean[:, None]
+    patches = np.stack(
+        [
+            _pooled(_pooled(lowest, np.minimum), np.minimum),
+            _pooled(_pooled(highest, np.maximum), np.maximum),
+        ]
+    )
+    saturation, cast_red, cast_blue = _averages(whole)
+    (distance,) = _averages(np.abs(chroma, out=chroma)[None])
+    dark, bright = _averages(patches)
+    return [saturation, distance, cast_red, cast_blue, dark, bright]
 
 
-def _pooled(values: Tensor, of_two: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def _averages(planes: FloatArray) -> FloatArray:
+    """Mean over everything but the first two axes, shape (n, B)."""
+    return row_means(planes.reshape(*planes.shape[:2], -1))
+
+
+def _pooled(values: FloatArray, of_two: np.ufunc) -> FloatArray:
     """The smaller or larger of every 2×2 values, shape (B, H // 2, W // 2)."""
     height, width = values.shape[1] // 2 * 2, values.shape[2] // 2 * 2
     rows = of_two(values[:, 0:height:2, :width], values[:, 1:height:2, :width])
-    return of_two(rows[..., 0::2], rows[..., 1::2])
+    return np.asarray(of_two(rows[..., 0::2], rows[..., 1::2]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,14 @@ import torch
 from torch import Tensor
 
 from gatekeeper.errors import InputError
-from gatekeeper.signals import N_SCALARS, SIGNAL_NAMES, SPECTRUM_SHAPE, image_signals, read_signals
+from gatekeeper.signals import (
+    N_SCALARS,
+    SIGNAL_NAMES,
+    SIGNALS_VERSION,
+    SPECTRUM_SHAPE,
+    image_signals,
+    read_signals,
+)
 from tests.signals.known import normal, photos, stored, uniform
 
 N_ALL = N_SCALARS + SPECTRUM_SHAPE[0] * SPECTRUM_SHAPE[1]
@@ -118,3 +127,18 @@ def test_the_input_is_untouched_and_need_not_be_contiguous() -> None:
 def test_images_too_small_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=f"at least 8 px per side, got {size[0]}×{size[1]}"):
         image_signals(torch.zeros(1, 3, *size))
+
+
+def test_the_values_are_those_on_which_gates_were_fitted() -> None:
+    """A quicker way to a signal gives the same number: kept from when version 3 was set."""
+    kept = json.loads((Path(__file__).parent / "known_values.json").read_text(encoding="utf-8"))
+    noisy = stored(photos() + 0.1 * normal(*photos().shape))
+    images = {
+        "astronaut": photos()[0],
+        "camera": photos()[1],
+        "astronaut_with_noise": noisy[0],
+    }
+    assert SIGNALS_VERSION == 3
+    for name, image in images.items():
+        found = image_signals(image[None])[0]
+        np.testing.assert_allclose(found, kept[name], rtol=2e-6, atol=2e-7, err_msg=name)

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from gatekeeper.signals.planes import Planes, histogram, per_tile, tile_pixels
+from gatekeeper.signals.planes import (
+    Planes,
+    alike,
+    histogram,
+    log,
+    per_tile,
+    root,
+    row_means,
+    row_sums,
+    tile_pixels,
+)
 
 
 def test_luminance_and_steps_by_hand() -> None:
@@ -55,3 +65,39 @@ def test_histogram_counts_every_level() -> None:
         assert shares[0, level].item() == pytest.approx(share)
         assert shares[1, 255 - level].item() == pytest.approx(share)
     np.testing.assert_allclose(shares.sum(dim=1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [5, 2**15 - 1, 2**15, 2**17 + 3])
+def test_a_lone_row_adds_up_as_it_does_among_others(n: int) -> None:
+    rows = np.random.default_rng(n).random((3, n), dtype=np.float32)
+    means, sums = row_means(rows), row_sums(rows)
+    np.testing.assert_allclose(means, rows.astype(np.float64).mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(sums, rows.astype(np.float64).sum(axis=1), rtol=1e-6)
+    for k in range(3):
+        assert row_means(rows[k : k + 1]) == means[k]
+        assert row_sums(rows[k : k + 1]) == sums[k]
+    deep = rows[None, :, None]
+    assert row_means(deep).shape == row_sums(deep).shape == (1, 3, 1)
+    np.testing.assert_array_equal(row_means(deep).ravel(), means)
+
+
+def test_two_arrays_are_worked_on_at_once_where_they_are_of_one_shape() -> None:
+    seen = []
+
+    def double(rows: np.ndarray) -> np.ndarray:
+        seen.append(len(rows))
+        return 2 * rows
+
+    first, second = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
+    for found, given in zip(alike(double, first, second), (first, second), strict=True):
+        np.testing.assert_array_equal(found, 2 * given)
+    longer = np.ones((2, 4))
+    assert [part.shape for part in alike(double, first, longer)] == [(2, 3), (2, 4)]
+    assert seen == [4, 2, 2]
+
+
+def test_logarithm_and_root_leave_their_argument_alone() -> None:
+    values = np.array([1.0, np.e**2, 9.0], dtype=np.float32)
+    np.testing.assert_allclose(log(values), [0.0, 2.0, 2 * np.log(3)], rtol=1e-6)
+    np.testing.assert_allclose(root(values), [1.0, np.e, 3.0], rtol=1e-6)
+    np.testing.assert_allclose(values, [1.0, np.e**2, 9.0], rtol=1e-6)

@@ -10,6 +10,7 @@ import torch
 
 from gatekeeper.corruptions import CORRUPTIONS
 from gatekeeper.signals import N_SCALARS, SPECTRUM_SHAPE, image_signals, log_spectrum, read_signals
+from gatekeeper.signals.spectrum import spectrum_grid
 from tests.signals.known import blurred, grey, normal, photos, read, stored
 
 ROWS, COLUMNS = SPECTRUM_SHAPE
@@ -154,3 +155,11 @@ def test_a_strong_wave_is_a_peak(shrink: float) -> None:
     for name in ("spectrum_peak", "spectrum_peak_share"):
         assert (read(struck, name) > read(images, name)).all()
     assert np.median(read(struck, "spectrum_peak_share")) > 0.4
+
+
+@pytest.mark.parametrize("size", [(8, 5), (23, 16), (28, 15), (70, 41), (224, 113)])
+def test_the_grid_is_torchs_adaptive_maximum(size: tuple[int, int]) -> None:
+    logarithm = torch.randn(3, *size, generator=torch.Generator().manual_seed(7))
+    middle = torch.fft.fftshift(logarithm, dim=1)[:, None]
+    expected = 0.5 * torch.nn.functional.adaptive_max_pool2d(middle, SPECTRUM_SHAPE).flatten(1)
+    np.testing.assert_array_equal(spectrum_grid(logarithm.numpy()), expected.numpy())
