@@ -60,6 +60,7 @@ class Engine:
         self._on_ready = on_ready
         self._clock = clock
         self._changed = threading.Condition()
+        self._over = threading.Event()
         self._state = State.LOADING
         self._failure: Exception | None = None
         self._first: WaitingRoom[Tensor, EngineAnswer] = WaitingRoom(
@@ -222,6 +223,7 @@ class Engine:
     def _leave(self, state: State) -> None:
         """For good: everything still waiting is answered."""
         self._state = state
+        self._over.set()
         self._number += 1
         down = EngineDownError(f"expected a ready engine, this one is {state}: try another")
         running = self._running[1] if self._running else ()
@@ -264,8 +266,11 @@ class Engine:
     def _supervise(self) -> None:
         """Give up an engine that hangs or is gone; answer at once what is too late."""
         pause = min(0.25, self.options.hang_after_s / 4)
-        with self._changed:
-            while self._state not in {State.FAILED, State.CLOSED}:
+        # Not woken by what changes meanwhile: each request would pay for that.
+        while not self._over.wait(pause):
+            with self._changed:
+                if self._over.is_set():
+                    return
                 if self._running is not None and self._hangs(self._running[2]):
                     self._lose(self._number, _lost(f"took over {self.options.hang_after_s:g} s"))
                 elif self._thread is not None and not self._thread.is_alive():
@@ -274,7 +279,6 @@ class Engine:
                 now = self._clock()
                 self._first.prune(now)
                 self._second.prune(now)
-                self._changed.wait(pause)
 
     def _lose(self, number: int, error: Exception) -> None:
         """Answer what the engine was at, and start another."""
