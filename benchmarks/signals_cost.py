@@ -37,11 +37,13 @@ def cost_figures(*, quick: bool) -> tuple[list[Figure], list[dict[str, Any]]]:
         large = _times(_reading(32, SIDE_PX), repeats, 32)
         small = _times(_reading(256, 32), repeats, 256)
         eight = _times(_reading(BATCH, SIDE_PX), repeats, BATCH)
+        lone = _times(_reading(1, SIDE_PX), repeats, 1)
         gates = {k: _times(_gate(k), repeats, BATCH) for k in (_CLASSES[:1] if quick else _CLASSES)}
     rows = [
         _row("signals", "224 px, batch 32", large),
         _row("signals", "32 px, batch 256", small),
         _row("signals", "224 px, batch 8", eight),
+        _row("signals", "224 px, batch 1", lone),
         _row("resnet50", "timm, untrained, 224 px, batch 8", network),
         *(_row("predictor and calibrator", f"{k} classes, batch 8", g) for k, g in gates.items()),
     ]

@@ -89,7 +89,7 @@ def test_a_quick_run_writes_elsewhere(
 
 
 def test_costs_are_judged_by_the_upper_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {32: [0.5, 0.6, 0.7], 256: [0.1], signals_cost.BATCH: [2.0, 2.0, 2.0]}
+    times = {32: [0.5, 0.6, 0.7], 256: [0.1], 1: [3.0], signals_cost.BATCH: [2.0, 2.0, 2.0]}
     monkeypatch.setattr(signals_cost, "_times", lambda work, repeats, n: np.array(times[n]))
     monkeypatch.setattr(signals_cost, "_resnet50", lambda: None)
     monkeypatch.setattr(signals_cost, "_gate", lambda n_classes: None)
