@@ -50,11 +50,11 @@ class Costs:
         listed_bytes: Memory of the driver for its place in the list.
     """
 
-    decode_ms: float = 0.413
-    look_ms: float = 0.698
-    restore_ms: float = 1.962
+    decode_ms: float = 0.127
+    look_ms: float = 0.649
+    restore_ms: float = 1.665
     restored_share: float = 0.341
-    rows_ms: float = 0.038
+    rows_ms: float = 0.029
     file_bytes: float = 1025.0
     row_bytes: float = 132.0
     listed_bytes: float = 400.0

@@ -59,14 +59,13 @@ def decode_items(items: Sequence[Item], size: tuple[int, int], limits: DecodeLim
         size: Height and width to bring them to.
         limits: What to refuse.
     """
-    received, pixels = [], [np.empty((0, 3, *size), dtype=np.uint8)]
+    pixels = np.empty((len(items), 3, *size), dtype=np.uint8)
+    received: list[Received] = []
+    n = 0
     for item in items:
-        began = time.perf_counter()
-        one = _Reading(item, size, limits)
-        received.append(one.received((time.perf_counter() - began) * 1000))
-        if one.pixels is not None:
-            pixels.append(one.pixels[None])
-    return Decoded(tuple(received), np.concatenate(pixels))
+        received.append(_decode(item, pixels[n], limits))
+        n += received[-1].error is None
+    return Decoded(tuple(received), pixels[:n])
 
 
 def join_decoded(parts: Sequence[Decoded]) -> Decoded:
@@ -77,33 +76,33 @@ def join_decoded(parts: Sequence[Decoded]) -> Decoded:
     )
 
 
-class _Reading:
-    """One image on its way from its file to its pixels."""
+def _decode(item: Item, place: npt.NDArray[np.uint8], limits: DecodeLimits) -> Received:
+    """One image from its file to its pixels; ``place``, shape (3, H, W), is filled if it is one."""
+    began = time.perf_counter()
+    sha256: str | None = None
+    height: int | None = None
+    width: int | None = None
+    error: tuple[str, str] | None = None
+    try:
+        data = item.reference.read(limits.max_bytes)
+        sha256 = hashlib.sha256(data).hexdigest()
+        found = decode_pixels(data, limits=limits)
+        height, width = found.shape[:2]
+        place[:] = _fitted(found.transpose(2, 0, 1), place.shape[1:])
+    except ImageError as refused:
+        error = (refused.reason, str(refused))
+    return Received(
+        sha256=sha256,
+        width=width,
+        height=height,
+        decode_ms=(time.perf_counter() - began) * 1000,
+        error=error,
+    )
 
-    def __init__(self, item: Item, size: tuple[int, int], limits: DecodeLimits) -> None:
-        self.pixels: npt.NDArray[np.uint8] | None = None
-        self._sha256: str | None = None
-        self._seen: tuple[int, int] | None = None
-        self._error: tuple[str, str] | None = None
-        try:
-            data = item.reference.read(limits.max_bytes)
-            self._sha256 = hashlib.sha256(data).hexdigest()
-            found = decode_pixels(data, limits=limits)
-            self._seen = found.shape[:2]
-            self.pixels = _fitted(found.transpose(2, 0, 1), size)
-        except ImageError as error:
-            self._error = (error.reason, str(error))
 
-    def received(self, ms: float) -> Received:
-        height, width = self._seen or (None, None)
-        return Received(
-            sha256=self._sha256, width=width, height=height, decode_ms=ms, error=self._error
-        )
-
-
-def _fitted(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _fitted(pixels: npt.NDArray[np.uint8], size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """Shape (3, H, W) brought to size, as the service does it; most often it has it already."""
     if pixels.shape[1:] == size:
         return pixels
     image = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
-    return np.asarray(fit_to(image[None], size)[0].mul(255).round().byte().numpy())
+    return np.asarray(fit_to(image[None], (size[0], size[1]))[0].mul(255).round().byte().numpy())

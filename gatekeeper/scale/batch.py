@@ -1,26 +1,30 @@
-"""A batch on a Ray cluster: decoding, first looks and restorations are pools of their own.
+"""A batch on a Ray cluster, by workers that are alike or by a pool for each stage.
 
 A chunk travels as one row of a Ray data set. Ray computes a chunk again whose worker was lost; the
 driver writes each chunk under its number, so that nothing is missing and nothing is there twice.
+Unless further pools are asked for, a worker makes rows of files by itself: one gate in memory, and
+no image is ever sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from gatekeeper.batch import BatchOptions, Facts, Item, Plan
+from gatekeeper.batch import BatchOptions, Facts, Item, Plan, decide_chunk
 from gatekeeper.batch.arrow import pa
 from gatekeeper.batch.deciding import Looked, finish, look_at
 from gatekeeper.batch.decoding import Decoded, decode_items
 from gatekeeper.batch.rows import table_of
-from gatekeeper.engine import Stages, stages_of
+from gatekeeper.engine import Doubted, Stages, stages_of
 from gatekeeper.errors import InputError
 from gatekeeper.images import DecodeLimits
+from gatekeeper.memory import keep_freed_memory
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.scale.cluster import Needs, connected, import_ray
 
@@ -41,8 +45,10 @@ class RayBatchOptions:
     Attributes:
         address: Of a running cluster; None starts one on this machine.
         workers: Workers that take first looks, at least 1.
-        restore_workers: Workers that restore and look again, at least 1.
-        decode_workers: Chunks that are decoded at once, at least 1.
+        restore_workers: Further workers that restore and look again; 0 leaves that to those that
+            took the first look.
+        decode_workers: Chunks that further processes, of a core each, decode at once, so that
+            GPUs need not wait for it; 0 leaves that to those that take the first look.
         cpus: Cores per worker, above 0; torch uses as many threads.
         gpus: GPUs per worker, at least 0; 0.5 puts two workers on one.
 
@@ -52,16 +58,16 @@ class RayBatchOptions:
 
     address: str | None = None
     workers: int = 1
-    restore_workers: int = 1
-    decode_workers: int = 2
+    restore_workers: int = 0
+    decode_workers: int = 0
     cpus: float = 1.0
     gpus: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        for name in ("workers", "restore_workers", "decode_workers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("workers", 1), ("restore_workers", 0), ("decode_workers", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not (self.cpus > 0 and self.gpus >= 0):
             raise InputError(f"expected cpus above 0 and gpus of at least 0, got {self}")
 
@@ -69,7 +75,9 @@ class RayBatchOptions:
     def needs(self) -> Needs:
         """What must be free at once."""
         workers = self.workers + self.restore_workers
-        return Needs(cpus=workers * self.cpus + 1, gpus=workers * self.gpus)
+        # One decoder suffices to go on; the others come where there is room.
+        decoding = min(self.decode_workers, 1)
+        return Needs(cpus=workers * self.cpus + decoding, gpus=workers * self.gpus)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +93,37 @@ class _Work:
     items: tuple[Item, ...]
     decoded: Decoded | None = None
     looked: tuple[Looked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What every worker is told.
+
+    Attributes:
+        bundle: Directory of the bundle.
+        cpus: Cores of the worker.
+        facts: The same for every row.
+        limits: What the decoder refuses.
+        options: How the work is cut.
+    """
+
+    bundle: str
+    cpus: float
+    facts: Facts
+    limits: DecodeLimits
+    options: BatchOptions
+
+    def load(self) -> Stages:
+        """The gate, in a process that serves nothing else."""
+        keep_freed_memory()
+        torch.set_num_threads(max(1, int(self.cpus)))
+        return stages_of(Gatekeeper.load(self.bundle))
+
+    def decoded(self, work: _Work) -> Decoded:
+        """Pixels of a chunk, which nobody may have decoded yet."""
+        if work.decoded is not None:
+            return work.decoded
+        return decode_items(work.items, self.facts.image_size, self.limits)
 
 
 class RayRunner:
@@ -123,19 +162,12 @@ class RayRunner:
     def _stages(self, data: Any, rows: list[Batch], options: BatchOptions) -> Any:  # noqa: ANN401
         chosen = self._options
         _configure(data)
-        pool = {
-            "batch_size": 1,
-            "batch_format": "numpy",
-            "num_cpus": chosen.cpus,
-            "num_gpus": chosen.gpus,
-            "max_restarts": _RESTARTS,
-            "max_task_retries": _RETRIES,
-        }
-        return (
-            data.from_items(rows, override_num_blocks=len(rows))
-            .map_batches(
+        job = _Job(self._bundle, chosen.cpus, self._facts, self._limits, options)
+        work = data.from_items(rows, override_num_blocks=len(rows))
+        if chosen.decode_workers:
+            work = work.map_batches(
                 _decode,
-                fn_kwargs={"size": self._facts.image_size, "limits": self._limits},
+                fn_args=(job,),
                 batch_size=1,
                 batch_format="numpy",
                 compute=data.TaskPoolStrategy(size=chosen.decode_workers),
@@ -144,27 +176,24 @@ class RayRunner:
                 scheduling_strategy="SPREAD",
                 max_retries=_RETRIES,
             )
-            .map_batches(
-                _FirstLooks,
-                fn_constructor_kwargs={"bundle": self._bundle, "batch": options.batch},
-                compute=_pool(data, chosen.workers),
-                **pool,
-            )
-            .map_batches(
-                _Restorations,
-                fn_constructor_kwargs={
-                    "bundle": self._bundle,
-                    "batch": options.restore_batch,
-                    "facts": self._facts,
-                },
-                compute=_pool(data, chosen.restore_workers),
-                **pool,
-            )
+        if not chosen.restore_workers:
+            return self._pool(data, work, _Decisions, job, chosen.workers)
+        looked = self._pool(data, work, _FirstLooks, job, chosen.workers)
+        return self._pool(data, looked, _Restorations, job, chosen.restore_workers)
+
+    def _pool(self, data: Any, before: Any, stage: type, job: _Job, size: int) -> Any:  # noqa: ANN401
+        """What workers of a stage make of what comes before it."""
+        return before.map_batches(
+            stage,
+            fn_constructor_args=(job,),
+            batch_size=1,
+            batch_format="numpy",
+            compute=data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=_IN_FLIGHT),
+            num_cpus=self._options.cpus,
+            num_gpus=self._options.gpus,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RETRIES,
         )
-
-
-def _pool(data: Any, size: int) -> Any:  # noqa: ANN401
-    return data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=_IN_FLIGHT)
 
 
 def _configure(data: Any) -> None:  # noqa: ANN401
@@ -191,47 +220,65 @@ def _column(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     return column
 
 
-def _decode(batch: Batch, *, size: tuple[int, int], limits: DecodeLimits) -> Batch:
-    done = [_Work(work.items, decode_items(work.items, size, limits)) for work in batch["work"]]
+def _decode(batch: Batch, job: _Job) -> Batch:
+    done = [_Work(work.items, job.decoded(work)) for work in batch["work"]]
     return {"chunk": batch["chunk"], "work": _column(done)}
+
+
+class _Decisions:
+    """Everything from the files to the rows, in one worker."""
+
+    def __init__(self, job: _Job) -> None:
+        self._job, self._stages = job, job.load()
+
+    def __call__(self, batch: Batch) -> Batch:
+        job, tables = self._job, []
+        for work in batch["work"]:
+            decoded = job.decoded(work)
+            tables.append(decide_chunk(self._stages, work.items, decoded, job.facts, job.options))
+        return _rows(batch, tables)
 
 
 class _FirstLooks:
     """Stage A in a worker of its own."""
 
-    def __init__(self, bundle: str, batch: int) -> None:
-        self._stages = _load(bundle)
-        self._batch = batch
+    def __init__(self, job: _Job) -> None:
+        self._job, self._stages = job, job.load()
 
     def __call__(self, batch: Batch) -> Batch:
         done = []
         for work in batch["work"]:
-            looked = tuple(look_at(self._stages, work.decoded.pixels, batch=self._batch))
+            decoded = self._job.decoded(work)
+            looked = look_at(self._stages, decoded.pixels, batch=self._job.options.batch)
             # The pixels stay behind: those that are to be restored have theirs with them.
-            rest = Decoded(work.decoded.received, work.decoded.pixels[:0])
-            done.append(_Work(work.items, rest, looked))
+            rest = Decoded(decoded.received, decoded.pixels[:0])
+            done.append(_Work(work.items, rest, tuple(_alone(each) for each in looked)))
         return {"chunk": batch["chunk"], "work": _column(done)}
+
+
+def _alone(looked: Looked) -> Looked:
+    """Its image by itself: as part of its batch, the whole batch would be sent for each image."""
+    if not isinstance(looked.result, Doubted):
+        return looked
+    return replace(looked, result=replace(looked.result, image=looked.result.image.clone()))
 
 
 class _Restorations:
     """Stage B in a worker of its own, and the rows that come of it."""
 
-    def __init__(self, bundle: str, batch: int, facts: Facts) -> None:
-        self._stages = _load(bundle)
-        self._batch = batch
-        self._facts = facts
+    def __init__(self, job: _Job) -> None:
+        self._job, self._stages = job, job.load()
 
     def __call__(self, batch: Batch) -> Batch:
         tables = []
         for work in batch["work"]:
-            outcomes = finish(self._stages, work.looked, batch=self._batch)
-            table = table_of(work.items, work.decoded.received, outcomes, self._facts)
-            tables.append(_stream(table))
-        return {"chunk": batch["chunk"], "table": _column(tables)}
+            outcomes = finish(self._stages, work.looked, batch=self._job.options.restore_batch)
+            tables.append(table_of(work.items, work.decoded.received, outcomes, self._job.facts))
+        return _rows(batch, tables)
 
 
-def _load(bundle: str) -> Stages:
-    return stages_of(Gatekeeper.load(bundle))
+def _rows(batch: Batch, tables: Sequence[pa.Table]) -> Batch:
+    return {"chunk": batch["chunk"], "table": _column([_stream(table) for table in tables])}
 
 
 def _stream(table: pa.Table) -> bytes:

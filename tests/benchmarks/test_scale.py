@@ -27,6 +27,7 @@ class InsteadOfRay:
 def test_the_quick_benchmark_writes_its_figures(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(scale, "RayRunner", InsteadOfRay)
     monkeypatch.setattr(scale.torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(scale, "keep_freed_memory", lambda: True)
     monkeypatch.setenv("GATEKEEPER_BENCHMARK", "")
     scale.main(["--quick", "--out", str(tmp_path)])
     body = json.loads((tmp_path / "scale.json").read_text(encoding="utf-8"))
@@ -39,6 +40,8 @@ def test_the_quick_benchmark_writes_its_figures(tmp_path, capsys, monkeypatch):
     assert figures["scale.differences_after_kill"]["value"] == 0
     assert "after 0 workers were killed" in figures["scale.differences_after_kill"]["note"]
     assert [row["differing_rows"] for row in body["table"]] == [0, 0, 0, 0]
+    assert min(row["images_per_second_in_all"] for row in body["table"]) > 0
+    assert "with the start of Ray" in figures["scale.one_worker_share"]["note"]
     assert body["data"]["n"] == 120
     assert "scale.two_worker_speedup" in capsys.readouterr().out
 
@@ -52,19 +55,22 @@ class Table:
 
 
 class Plan:
-    n_chunks = 3
+    n_chunks = 5
 
 
-def test_speed_is_counted_from_the_first_chunk_on():
-    now = iter([0.0, 9.0, 10.0, 11.0])
+def test_speed_is_counted_once_a_quarter_of_the_chunks_is_finished():
+    now = iter([0.0, 8.0, 9.0, 10.0, 11.0, 12.0])
     told = []
     run = Timed(
-        lambda plan, pending: [(0, Table(5)), (2, Table(4)), (1, Table(2))],
+        lambda plan, pending: [
+            (at, Table(n)) for at, n in ((0, 5), (2, 4), (1, 2), (4, 3), (3, 4))
+        ],
         Plan(),
         lambda: told.append("first"),
         clock=lambda: next(now),
     )
-    assert (run.start_s, run.seconds, run.images, run.rate) == (9.0, 2.0, 6, 3.0)
+    # Two of five chunks are over a quarter: 2 + 3 + 4 images from second 9 on; 18 in 12 seconds.
+    assert (run.start_s, run.rate, run.rate_in_all) == (8.0, 3.0, 1.5)
     assert told == ["first"]
 
 

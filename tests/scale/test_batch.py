@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -28,6 +31,7 @@ from gatekeeper.images import load_dataset
 from gatekeeper.paths import shipped
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.scale import RayBatchOptions, RayRunner
+from gatekeeper.scale import batch as batch_module
 
 # What Ray itself leaves behind.
 pytestmark = [
@@ -81,15 +85,73 @@ def rows(path):
     return pq.read_table(path).drop_columns(list(TIMINGS)).to_pylist()
 
 
+def same(got, expected):
+    for one, other in zip(expected, got, strict=True):
+        for name in REAL:
+            assert other.pop(name) == pytest.approx(one.pop(name), abs=1e-5)
+    assert got == expected
+
+
+@pytest.fixture
+def job(gate, plan, monkeypatch):
+    """What a worker is told, in this process, whose memory and threads are left as they are."""
+    monkeypatch.setattr(batch_module, "keep_freed_memory", lambda: True)
+    monkeypatch.setattr(batch_module.torch, "set_num_threads", lambda n: threads.append(n))
+    threads: list[int] = []
+    bundle = str(shipped("calibration", "small-resnet-fashion-mnist") / "bundle")
+    told = batch_module._Job(bundle, 1.5, facts_of(gate), gate.limits, plan.options)
+    yield told
+    assert set(threads) <= {1}
+
+
+def sent(batch):
+    """As it arrives in another process, and how many bytes that took."""
+    data = pickle.dumps(batch)
+    return pickle.loads(data), len(data)  # noqa: S301  # our own, of the line above
+
+
+def chunk(plan, n):
+    work = batch_module._column([batch_module._Work(plan.source.items[:n])])
+    return {"chunk": np.array([0]), "work": work}
+
+
+def table(batch):
+    with pa.ipc.open_stream(batch["table"][0]) as stream:
+        return stream.read_all().drop_columns(list(TIMINGS)).to_pylist()
+
+
+def test_one_worker_or_one_per_stage_give_the_same_rows(plan, job):
+    decoded, _ = sent(batch_module._decode(chunk(plan, 12), job))
+    looked, _ = sent(batch_module._FirstLooks(job)(decoded))
+    apart = table(batch_module._Restorations(job)(looked))
+    together = table(batch_module._Decisions(job)(chunk(plan, 12)))
+    assert len(together) == 12
+    assert sum(row["restorer"] is not None for row in together) > 0
+    assert apart == together
+
+
+def test_what_is_sent_between_stages_grows_with_the_images_and_not_with_their_batches(
+    gate, plan, job
+):
+    at_once = replace(job, options=BatchOptions(batch=64))
+    _, n_bytes = sent(batch_module._FirstLooks(at_once)(chunk(plan, 36)))
+    # Each restored image once, as float32, and some kilobytes of evidence per image.
+    assert n_bytes < 36 * (4 * 3 * gate.image_size[0] * gate.image_size[1] + 8_000)
+
+
+@pytest.mark.parametrize(
+    ("further", "pools"), [(0, ["_Decisions"]), (1, ["_FirstLooks", "_Restorations"])]
+)
 def test_killed_workers_lose_nothing_and_the_answers_are_those_of_this_machine(
-    cluster, gate, plan, tmp_path
+    cluster, gate, plan, tmp_path, further, pools
 ):
     facts = facts_of(gate)
     here = BatchFiles.beside(tmp_path / "here.parquet")
     run_batch(plan, facts, LocalRunner(stages_of(gate), facts, gate.limits), here)
     there = BatchFiles.beside(tmp_path / "there.parquet")
     bundle = shipped("calibration", "small-resnet-fashion-mnist") / "bundle"
-    runner = RayRunner(bundle, facts, gate.limits, RayBatchOptions(decode_workers=1))
+    options = RayBatchOptions(decode_workers=further, restore_workers=further)
+    runner = RayRunner(bundle, facts, gate.limits, options)
     killed: dict[int, str] = {}
     seen: list[int] = []
 
@@ -104,21 +166,18 @@ def test_killed_workers_lose_nothing_and_the_answers_are_those_of_this_machine(
 
     summary = run_batch(plan, facts, killing, there, engine="ray")
 
-    assert sum("_FirstLooks" in name for name in killed.values()) == 1
-    assert sum("_Restorations" in name for name in killed.values()) == 1
+    # One worker in each pool.
+    assert [sum(pool in name for name in killed.values()) for pool in pools] == [1] * len(pools)
+    assert len(killed) == len(pools)
     assert sorted(seen) == list(range(plan.n_chunks))
     assert (summary["n_images"], summary["n_errors"], summary["engine"]) == (N, 2, "ray")
     assert summary["n_restored"] > 0
-    expected, got = rows(here.rows), rows(there.rows)
-    for one, other in zip(expected, got, strict=True):
-        for name in REAL:
-            assert other.pop(name) == pytest.approx(one.pop(name), abs=1e-5)
-    assert got == expected
+    same(rows(there.rows), rows(here.rows))
 
 
 def test_a_cluster_without_gpus_is_told_at_once(cluster, gate, plan):
     runner = RayRunner(Path(), facts_of(gate), gate.limits, RayBatchOptions(gpus=0.5))
-    with pytest.raises(InputError, match="1 GPUs for this many workers, got 0"):
+    with pytest.raises(InputError, match=r"0\.5 GPUs for this many workers, got 0"):
         next(runner(plan, [0]))
 
 
@@ -129,7 +188,7 @@ def test_nothing_to_do_starts_nothing(gate, plan):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"workers": 0}, {"restore_workers": 0}, {"decode_workers": 0}, {"cpus": 0}, {"gpus": -1}],
+    [{"workers": 0}, {"restore_workers": -1}, {"decode_workers": -1}, {"cpus": 0}, {"gpus": -1}],
 )
 def test_numbers_out_of_range(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
@@ -137,5 +196,6 @@ def test_numbers_out_of_range(wrong):
 
 
 def test_what_a_cluster_needs():
-    options = RayBatchOptions(workers=2, restore_workers=3, cpus=0.5, gpus=0.25)
+    options = RayBatchOptions(workers=2, restore_workers=3, decode_workers=8, cpus=0.5, gpus=0.25)
     assert (options.needs.cpus, options.needs.gpus) == (3.5, 1.25)
+    assert RayBatchOptions(workers=2).needs.cpus == 2.0
