@@ -27,6 +27,8 @@ def test_the_quick_benchmark_writes_its_figures(tmp_path, capsys):
         assert figures[name]["value"] == 0
     assert 0 < figures["batch.throughput_share"]["value"] < 2
     assert [row["n"] for row in body["table"]] == [40] * 5
+    for row in body["table"]:
+        assert 0 < row["engine_cpu_s"] < row["batch_cpu_s"] * 2
     assert body["data"]["n"] == 200
     assert body["command"] == "python -m benchmarks.batch --quick"
     assert "batch.throughput_share" in capsys.readouterr().out
@@ -36,6 +38,17 @@ def test_every_hundredth_file_is_broken(tmp_path):
     broken = batch.write_images(tmp_path, 200)
     assert broken == {"000099.png", "000199.png"}
     assert len(list(tmp_path.iterdir())) == 200
+
+
+def test_a_clock_adds_up_what_is_done_while_it_is_open(monkeypatch):
+    wall, cpu = iter([1.0, 3.0, 10.0, 11.0]), iter([5.0, 6.5, 20.0, 24.0])
+    monkeypatch.setattr(batch.time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(batch.time, "process_time", lambda: next(cpu))
+    clock = batch.Clock()
+    for _ in range(2):
+        with clock:
+            pass
+    assert (clock.wall_s, clock.cpu_s) == (3.0, 5.5)
 
 
 @pytest.mark.parametrize(
