@@ -93,14 +93,23 @@ def test_costs_are_judged_by_the_upper_end(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(signals_cost, "_times", lambda work, repeats, n: np.array(times[n]))
     monkeypatch.setattr(signals_cost, "_resnet50", lambda: None)
     monkeypatch.setattr(signals_cost, "_gate", lambda n_classes: None)
+    monkeypatch.setattr(signals_cost, "_second_opinion", lambda: None)
     figures, rows = signals_cost.cost_figures(quick=True)
     assert [figure.name for figure in figures] == ["signals_ms", "gate_cost_share"]
     assert figures[0].value == pytest.approx(0.6)
     assert figures[0].judged == "high"
-    # Signals and predictor 2 ms each, over a network of 2 ms.
-    assert figures[1].value == pytest.approx(2.0)
+    # Signals, predictor and second opinion 2 ms each, over a network of 2 ms.
+    assert figures[1].value == pytest.approx(3.0)
     assert not figures[1].holds
-    assert {row["method"] for row in rows} == {"signals", "resnet50", "predictor and calibrator"}
+    methods = {"signals", "resnet50", "predictor and calibrator", "second opinion"}
+    assert {row["method"] for row in rows} == methods
+
+
+def test_the_second_opinion_looks_at_a_batch() -> None:
+    found = signals_cost._second_opinion()()
+    assert isinstance(found, torch.Tensor)
+    assert found.shape == (signals_cost.BATCH, 1000)
+    assert torch.isfinite(found).all()
 
 
 def test_the_gate_gives_reliabilities() -> None:
