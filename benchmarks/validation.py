@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.harness import RESULTS
 from gatekeeper.errors import InputError
 
@@ -172,6 +174,36 @@ def traffic_table(body: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def detection_table(body: Mapping[str, Any]) -> str:
+    """Every method of ``failure_detection`` on seen and on held-out groups, as a Markdown table.
+
+    Means over classifiers and held-out groups; the best on held-out groups comes first.
+    """
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in body["table"]:
+        # Rows by severity, family or library repeat these in part.
+        whole = "gap_closed" in row and "severity" not in row and row.get("group")
+        if whole and row["pool"] in {"seen", "held-out"}:
+            pools = found.setdefault(row["method"], {"seen": [], "held-out": []})
+            pools[row["pool"]].append((row["failure_auroc"], row["gap_closed"]))
+    means = {
+        method: {pool: np.mean(values, axis=0).tolist() for pool, values in pools.items() if values}
+        for method, pools in found.items()
+    }
+    lines = [
+        "| method | AUROC, seen | AUROC, held out | gap closed, seen | gap closed, held out |",
+        "|---|---|---|---|---|",
+    ]
+    for method, pools in sorted(means.items(), key=lambda one: -one[1]["held-out"][1]):
+        pairs = [pools.get(pool) for pool in ("seen", "held-out")]
+        cells = [
+            "–" if pair is None else f"{pair[column]:.3f}" for column in (0, 1) for pair in pairs
+        ]
+        name = f"**{method}**" if method.startswith("ours") else method
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def described(body: Mapping[str, Any]) -> str:
     """Command, date, machine and data of a result in one sentence."""
     data, seeds = body["data"], ", ".join(map(str, body["seeds"]))
@@ -215,6 +247,14 @@ def with_figures(readme: str, body: Mapping[str, Any] | None) -> str:
     return between(readme, "figures", f"{described(body)}\n\n{figure_table(body)}")
 
 
+def with_detection(readme: str, body: Mapping[str, Any] | None) -> str:
+    """The README with the table of ``failure_detection``, or with the news that there is none."""
+    if body is None:
+        missing = "*Not measured yet: `python -m benchmarks.failure_detection` writes these.*"
+        return between(readme, "detection", missing)
+    return between(readme, "detection", f"{described(body)}\n\n{detection_table(body)}")
+
+
 def documents(results: Path = RESULTS) -> dict[Path, str]:
     """Every document that is written from results, and what it must say."""
     bodies = {
@@ -222,9 +262,10 @@ def documents(results: Path = RESULTS) -> dict[Path, str]:
         for path in sorted(results.glob("*.json"))
     }
     readme = ROOT / "README.md"
+    text = with_figures(readme.read_text(encoding="utf-8"), bodies.get("demo"))
     return {
         ROOT / "docs" / "validation.md": validation_page(list(bodies.values())),
-        readme: with_figures(readme.read_text(encoding="utf-8"), bodies.get("demo")),
+        readme: with_detection(text, bodies.get("failure_detection")),
     }
 
 
