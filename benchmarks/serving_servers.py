@@ -34,6 +34,7 @@ from benchmarks.serving_gate import Idle, Plain, PoisonGate, load_gate, spec_of
 from gatekeeper.errors import DataError
 from gatekeeper.golden import check_golden
 from gatekeeper.images import decode_image, fit_to
+from gatekeeper.memory import keep_freed_memory
 from gatekeeper.service import Follow, serve
 from gatekeeper.service.served import ServedGatekeeper
 from gatekeeper.settings import Settings
@@ -83,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle", help="a folder, or for alias a URI of the registry")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     given = parser.parse_args(argv)
+    if given.system not in DOCUMENTED:
+        keep_freed_memory()  # as `gatekeeper serve` does; tuned peers get the same
 
     def load() -> ServedGatekeeper:
         return _gatekeeper(given)
