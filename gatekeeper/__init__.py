@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gatekeeper.pipeline import Gatekeeper
     from gatekeeper.protocols import Evidence
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 __all__ = [
     "Action",

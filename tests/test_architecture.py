@@ -16,7 +16,7 @@ PACKAGE = ROOT / "gatekeeper"
 # room may import those written before it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "decision"),
-    ("paths", "progress", "memory", "protocols", "filters", "wire"),
+    ("paths", "progress", "memory", "blas", "protocols", "filters", "wire"),
     (
         "metrics",
         "images",

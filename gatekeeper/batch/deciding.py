@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gatekeeper.batch.blas import one_blas_thread
+from gatekeeper.blas import one_blas_thread
 from gatekeeper.engine import (
     DEFAULT_GEARS,
     Doubted,

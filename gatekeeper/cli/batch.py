@@ -67,9 +67,11 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
     )
     ray = parser.add_argument_group("with --engine ray")
     ray.add_argument("--address", help="of a running cluster (default: start one here)")
-    ray.add_argument("--workers", type=int, default=1, help="workers for first looks")
-    ray.add_argument("--restore-workers", type=int, default=1, help="workers for restorations")
-    ray.add_argument("--decode-workers", type=int, default=2, help="decoding at once, at most")
+    ray.add_argument("--workers", type=int, default=1, help="workers, each with a gate")
+    ray.add_argument(
+        "--restore-workers", type=int, default=0, help="further workers for restorations"
+    )
+    ray.add_argument("--decode-workers", type=int, default=0, help="further processes that decode")
     ray.add_argument("--gpus", type=float, default=0.0, help="GPUs per worker, such as 0.5")
     ray.add_argument("--cpus", type=float, default=1.0, help="cores per worker")
 

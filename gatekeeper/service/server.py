@@ -18,6 +18,7 @@ from typing import Any
 
 import uvicorn
 
+from gatekeeper.blas import one_blas_thread
 from gatekeeper.errors import InputError
 from gatekeeper.service.app import create_app
 from gatekeeper.service.heads import MAX_HEAD_BYTES, bounded_heads
@@ -64,7 +65,7 @@ def serve(load: Load | Follow, settings: Settings) -> int:
         app = create_app(settings, load, on_load_failure=stop.set)
         server = _Server(_config(app, settings), stop, app.state.host, settings)
         _LOG.info("listening on %s", _address(listener))
-        with _orderly_stop(stop):
+        with _orderly_stop(stop), one_blas_thread():
             server.run(sockets=listeners)
         return EXIT_OK if app.state.host.failure is None else EXIT_CANNOT_LOAD
 

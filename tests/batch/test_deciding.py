@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from gatekeeper.batch.deciding import finish, look_at
 from gatekeeper.decision import Action, Reason
@@ -74,3 +75,18 @@ def test_no_images_no_answers(stages, restore_batch):
     empty = np.empty((0, 3, 4, 4), dtype=np.uint8)
     assert finish(stages, look_at(stages, empty, batch=8), batch=restore_batch) == []
     assert stages.batches == []
+
+
+def test_a_stage_computes_with_one_thread(stages):
+    seen = []
+    first = stages.first
+
+    def noted(images):
+        threads = {e["num_threads"] for e in threadpool_info() if e["user_api"] == "blas"}
+        seen.append(threads)
+        return first(images)
+
+    stages.first = noted
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        look_at(stages, np.full((3, 3, 4, 4), 200, dtype=np.uint8), batch=2)
+    assert seen == [{1}, {1}]

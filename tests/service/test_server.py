@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from gatekeeper.errors import BundleError, InputError
 from gatekeeper.service import create_app, serve
@@ -150,6 +151,18 @@ def test_a_server_that_cannot_load_ends_with_2(capfd: pytest.CaptureFixture[str]
     assert "listening on http://127.0.0.1:" in log
     assert "ERROR gatekeeper.service: the bundle cannot be served: expected the listed" in log
     assert "Traceback" not in log
+
+
+def test_small_products_of_a_server_take_one_thread() -> None:
+    seen = []
+
+    def load() -> Any:
+        seen.append({e["num_threads"] for e in threadpool_info() if e["user_api"] == "blas"})
+        raise BundleError("enough")
+
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        assert serve(load, Settings(port=0)) == 2
+    assert seen == [{1}]
 
 
 def test_a_port_in_use_is_a_sentence() -> None:

@@ -1,4 +1,4 @@
-"""One thread for numpy's products of matrices while a batch is decided.
+"""One thread for numpy's products of matrices while decisions are made.
 
 What the gate itself multiplies is small. OpenBLAS starts a thread per core for it nevertheless, and
 these spin while they wait for the next product: on two cores they took as much processor time as
