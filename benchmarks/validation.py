@@ -105,8 +105,8 @@ _TESTS = """
   a tenth more or less from one run to the next.
   Before the gate's products took one thread, both of its sides took twice as long and the share was
   0.90: what decoding holds up is a larger part of less now.
-- `signals_ms` was 0.98 in a run of the day before. On the day of this one the code of both days took
-  the same time within 3 % (1.16 to 1.26): the machine was slower, and the target is missed on it.
+- `signals_ms` was 0.98 in a run of the day before. On the day of this one the code of both days
+  took the same time within 3 % (1.16 to 1.26): the machine was slower, and the target is missed.
 - `adaptation` judged twice on the same *test* images of its synthetic camera. The first time,
   without the step in which labels teach the restorer, nothing was gained in accuracy (+0.0006,
   -0.0004 and +0.0012 for seeds 0, 1 and 2; certified coverage rose by 0.050 to 0.092). That step
