@@ -111,6 +111,8 @@ _TESTS = """
   without the step in which labels teach the restorer, nothing was gained in accuracy (+0.0006,
   -0.0004 and +0.0012 for seeds 0, 1 and 2; certified coverage rose by 0.050 to 0.092). That step
   was then developed on images of *fit* and of the traffic.
+  Its real camera pairs are those of `noise_adaptation`, with the same noise range (see above). Both
+  parts were measured by themselves and put together: `seconds` is of the last step.
 - The service's load figures (throughput beside peers, overload, bursts) have not been measured. Its
   decoder and parser were fuzzed by coverage for three minutes each (272,542 files and 431,214
   requests, no crash) and not for longer; no soak of an hour has been run
