@@ -32,6 +32,10 @@ from gatekeeper.risk_control.binomial import binomial_tail
 
 CLOSE = 1e-9
 
+ROUNDING = 1e-6
+"""How far a threshold that a walk finds may lie from the recorded one: it is a reliability, which
+comes from evidence in 32 bits. What is counted at it must be the same."""
+
 _MARGIN = "switch_margin: needs the candidates of its recipe"
 _WALK = (
     "the walk along the threshold path, and with it the groups' p-values and bounds: needs "
@@ -66,7 +70,8 @@ class Recount:
         recorded: As it was written.
         recomputed: As it is now.
         within: How far two numbers may lie apart, at least 0. What is fitted again may move with
-            another machine's rounding, what is counted again may not.
+            another machine's rounding, and so may a threshold in its last 32-bit digits; what is
+            counted again may not.
     """
 
     name: str
@@ -172,8 +177,16 @@ def _identities(fitted: FittedGate, certificate: Mapping[str, Any]) -> Iterator[
         yield Recount(name=f"bundle.{name}", recorded=certificate.get(name), recomputed=value)
 
 
-def _recount(block: Mapping[str, Any], name: str, value: object, prefix: str = "") -> Recount:
-    return Recount(name=f"{prefix}{name}", recorded=block.get(name), recomputed=value)
+def _recount(
+    block: Mapping[str, Any],
+    name: str,
+    value: object,
+    prefix: str = "",
+    *,
+    within: float = CLOSE,
+) -> Recount:
+    recorded = block.get(name)
+    return Recount(name=f"{prefix}{name}", recorded=recorded, recomputed=value, within=within)
 
 
 def _whole(fitted: FittedGate, certificate: Mapping[str, Any], judged: Judged) -> Iterator[Recount]:
@@ -246,7 +259,8 @@ def _walked(
     margin = float(certificate["switch_margin"])
     walked = walk(calibrate, judged, margin, target)
     yield from _stop(certificate, walked, "walk.")
-    yield _recount(certificate, "accept_restored_at", walked.accept_restored_at, "walk.")
+    at = walked.accept_restored_at
+    yield _recount(certificate, "accept_restored_at", at, "walk.", within=ROUNDING)
     groups = groups_along(walked, judged, margin, target)
     recorded = {group["name"]: group for group in certificate.get("groups") or ()}
     for name in sorted({*recorded, *groups}):
@@ -264,6 +278,6 @@ def _walked(
 
 
 def _stop(block: Mapping[str, Any], walked: Walk, prefix: str) -> Iterator[Recount]:
-    yield _recount(block, "accept_raw_at", walked.accept_raw_at, prefix)
+    yield _recount(block, "accept_raw_at", walked.accept_raw_at, prefix, within=ROUNDING)
     for name in ("n_accepted", "n_wrong", "upper_bound", "certified", "reason"):
         yield _recount(block, name, getattr(walked.verdict, name), prefix)

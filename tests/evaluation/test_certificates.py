@@ -96,6 +96,18 @@ def test_a_walk_that_went_too_far_is_caught(fitted) -> None:
     assert recomputed == pytest.approx(fitted.gate.accept_raw_at)
 
 
+def test_a_threshold_may_move_in_its_last_32_bit_digits_and_no_further(fitted) -> None:
+    thresholds = {"walk.accept_raw_at", "walk.variants.no_restorer.accept_raw_at"}
+    for moved, caught in ((5e-7, set()), (5e-6, thresholds)):
+        certificate = copy.deepcopy(dict(fitted.certificate))
+        certificate["accept_raw_at"] += moved
+        certificate["variants"]["no_restorer"]["accept_raw_at"] += moved
+        # The recorded gate itself is compared exactly: only the walk finds a threshold again.
+        found = set(wrong(fitted, certificate)) & thresholds
+        assert found == caught, moved
+        assert "accept_raw_at" in wrong(fitted, certificate)
+
+
 def test_a_certificate_of_before_is_counted_without_its_walk(fitted) -> None:
     new = ("seen", "held_out", "clean_share", "doubt_below")
     old = {name: value for name, value in fitted.certificate.items() if name not in new}
