@@ -55,6 +55,7 @@ from gatekeeper.bundle import ClassifierSpec
 from gatekeeper.cli.progress import Bars
 from gatekeeper.errors import InputError
 from gatekeeper.images import load_dataset
+from gatekeeper.memory import keep_freed_memory
 from gatekeeper.metrics import failure_auroc
 from gatekeeper.paths import cache_dir, shipped
 from gatekeeper.progress import Progress
@@ -311,6 +312,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if not arguments.quick and arguments.data is None:
         raise InputError("expected --data cifar10:PATH, or --quick for a tiny run on digits")
+    keep_freed_memory()
     started = time.perf_counter()
     seeds = parse_seeds(arguments.seeds or ("0" if arguments.quick else "0,1,2"))
     size = QUICK if arguments.quick else FULL

@@ -32,6 +32,7 @@ from gatekeeper.bundle import ClassifierSpec
 from gatekeeper.cli.progress import Bars
 from gatekeeper.corruptions import corruption
 from gatekeeper.evidence import Plan, degrade, draw_wide_plan
+from gatekeeper.memory import keep_freed_memory
 from gatekeeper.mlp import log_softmax
 from gatekeeper.paths import cache_dir
 from gatekeeper.progress import Progress, Silent
@@ -196,6 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             _in_processes(arguments.data, step, arguments.workers)
         return
     torch.set_num_threads(1)
+    keep_freed_memory()
     index, _, total = arguments.shard.partition("/")
     shard = (int(index), int(total))
     made = second_opinions(open_study(arguments.data, only=()))

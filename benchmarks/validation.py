@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _HEAD = """# What is verified, by which command, and what is not
 
-Written by `python -m benchmarks.validation` from the results in `benchmarks/`; no number is typed.
+Written by `python -m benchmarks.validation` from the results in `benchmarks/`; no table is typed.
 The value is the mean over the seeds unless the note says otherwise, and each interval is the mean
 of the seeds' own 95 % intervals (where there is no such interval, the least and the largest seed).
 A figure holds if the judged number meets the target that was written down beforehand; judged is the
@@ -118,8 +118,9 @@ _TESTS = """
   decoder and parser were fuzzed by coverage for three minutes each (272,542 files and 431,214
   requests, no crash) and not for longer; no soak of an hour has been run
   (`make soak`), and its longest fuzzing (`make fuzz`) neither.
-- `registry verify` fits router, trust and arbiter again where it has the bundle's recipe, and
-  compares gains within 0.005 and counts within 1 % of the rows: on another machine a network's
+- `registry verify` lets thresholds that it finds again differ by 1e-6, their last 32-bit digits,
+  and counts not at all. It fits router, trust and arbiter again where it has the bundle's recipe,
+  and compares gains within 0.005 and counts within 1 % of the rows: on another machine a network's
   rounding differs. The predictors themselves and the calibrators are not fitted again: what they do
   is counted on their images.
 - Nothing has run on a GPU; the code is written for one and proven on CPU.

@@ -31,7 +31,6 @@ from gatekeeper.protocols import Classifier, TrainingBatch, WeightedRestorer
 from gatekeeper.restorers import AutoencoderRestorer, UNetRestorer
 from gatekeeper.restorers.noise_adaptation import synthetic_noise
 from gatekeeper.restorers.noise_adaptation.networks import (
-    RestorerNetwork,
     autoencoder_network,
     unet_network,
 )
@@ -103,6 +102,7 @@ def taught_restorer(
 
     Raises:
         TrainingError: the loss is not finite.
+        InputError: what ``work`` keeps is of another training.
     """
     n_labels = len(set(labelled.digests.tolist()))
     recognise = getattr(classifier, "logits_with_gradient", None)
@@ -116,9 +116,10 @@ def taught_restorer(
     if not is_kept(folder):
         folder.mkdir(parents=True, exist_ok=True)
         training = RecognitionTraining(restorer, options, recognise)
-        _train(training, shown, held, options, Checkpoint(folder / _STATE, identity), progress)
+        checkpoint = Checkpoint(folder / _STATE, identity)
+        _train(training, shown, held, options, checkpoint, progress)
         keep_restorer(training.export(), folder)
-        (folder / _STATE).unlink(missing_ok=True)
+        checkpoint.forget()
     found = kept_restorer(folder)
     if found.digest == restorer.digest:
         reason = f"nothing was better on {len(held.digests)} labelled images that were kept aside"
@@ -172,9 +173,10 @@ class RecognitionTraining:
     def __init__(
         self, restorer: WeightedRestorer, options: Recognition, recognise: Recognise
     ) -> None:
-        self._adds = _network_of(restorer)
         if not isinstance(restorer, UNetRestorer | AutoencoderRestorer):
             raise InputError(f"expected a U-Net or an autoencoder to teach, got {restorer.name}")
+        is_unet = isinstance(restorer, UNetRestorer)
+        self._adds = unet_network() if is_unet else autoencoder_network()
         self.options, self._recognise = options, recognise
         self.device = restorer.device
         self.network = copy.deepcopy(restorer.network).requires_grad_(True)
@@ -223,15 +225,19 @@ class RecognitionTraining:
     def choose(self, held: Images) -> float:
         """Remember the averaged weights if they beat all before on labelled images kept aside.
 
+        Args:
+            held: Images with labels, of one size, at least one.
+
         Returns:
             Their mean cross-entropy there; lower is better.
+
+        Raises:
+            InputError: the images have no labels.
         """
-        total, n = 0.0, len(held.digests)
+        total, n, labels = 0.0, len(held.digests), _labels(held)
         for start in range(0, n, _BLOCK):
             rows = np.arange(start, min(start + _BLOCK, n))
-            images, labels = held.take(rows).centres(np.arange(len(rows)), side=None), held.labels
-            if labels is None:
-                raise InputError("expected labels to choose by, got none")
+            images = held.centres(rows, side=None)
             with torch.no_grad():
                 restored = self._restored(images, self._optimiser.average)
                 told = torch.from_numpy(labels[rows]).to(self.device)
@@ -264,10 +270,6 @@ class RecognitionTraining:
     def export(self) -> WeightedRestorer:
         """The restorer with the averaged weights that were best; a copy."""
         return self._adds.export(copy.deepcopy(self._best), str(self.device))
-
-
-def _network_of(restorer: WeightedRestorer) -> RestorerNetwork:
-    return unet_network() if isinstance(restorer, UNetRestorer) else autoencoder_network()
 
 
 class _Shown:

@@ -26,12 +26,12 @@ from gatekeeper.adaptation.recognition import Taught, taught_restorer
 from gatekeeper.adaptation.refitting import Refitter, Traffic, TwoSources
 from gatekeeper.adaptation.restorer import adapted_restorer
 from gatekeeper.bundle import FittedGate, load_bundle
-from gatekeeper.demonstration import split_sizes
+from gatekeeper.demonstration import splits_of
 from gatekeeper.errors import BundleError, RecipeError
 from gatekeeper.evaluation import final_correct, final_reliability, replay
 from gatekeeper.evidence import Plan, TableBuilder, draw_plan
 from gatekeeper.fitting.policy import certify
-from gatekeeper.images import Dataset, Splits, make_splits
+from gatekeeper.images import Dataset, Splits
 from gatekeeper.judging import Judged, judge
 from gatekeeper.progress import Progress
 from gatekeeper.protocols import Restorer
@@ -141,13 +141,7 @@ def adapt(
         RecipeError: the recipe did not fit this champion.
         SplitOverlapError: an image would play two parts.
     """
-    splits = make_splits(
-        data.labels,
-        data.digests,
-        test_index=data.test_index,
-        sizes=split_sizes(fit, data),
-        seed=fit.seed,
-    )
+    splits = splits_of(fit, data)
     check_champion(champion.fitted, fit, data, splits)
     parts = deal(
         captured,

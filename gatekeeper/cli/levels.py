@@ -147,9 +147,8 @@ def _images(
     Raises:
         InputError: *fit* is asked for and there is neither a bundle nor a recipe with splits.
     """
-    from gatekeeper.demonstration import split_sizes
+    from gatekeeper.demonstration import splits_of
     from gatekeeper.evaluation import JudgedImages, images_to_judge, own_splits
-    from gatekeeper.images import make_splits
 
     fitted = subject.fitted
     if arguments.split == "test":
@@ -158,13 +157,7 @@ def _images(
     if fitted is not None:
         splits = own_splits(data, fitted.seed, fitted.certificate)
     elif opened.recipe is not None:
-        splits = make_splits(
-            data.labels,
-            data.digests,
-            test_index=data.test_index,
-            sizes=split_sizes(opened.recipe, data),
-            seed=opened.recipe.seed,
-        )
+        splits = splits_of(opened.recipe, data)
     else:
         raise InputError(f"expected a bundle or a recipe for --split fit, got {opened.source}")
     # By digest, so that the choice does not depend on the order of files.

@@ -12,6 +12,7 @@ from gatekeeper.demonstration.running import (
     run,
     second_opinion_of,
     split_sizes,
+    splits_of,
 )
 from gatekeeper.demonstration.summary import (
     noise_rows,
@@ -32,6 +33,7 @@ __all__ = [
     "run",
     "second_opinion_of",
     "split_sizes",
+    "splits_of",
     "summarise_run",
     "versions",
     "write",

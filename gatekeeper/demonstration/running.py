@@ -105,13 +105,7 @@ def run(
             image_size=recipe.data.image_size,
             announce=announce,
         )
-        splits = make_splits(
-            data.labels,
-            data.digests,
-            test_index=data.test_index,
-            sizes=split_sizes(recipe, data),
-            seed=recipe.seed,
-        )
+        splits = splits_of(recipe, data)
     with watch.stage("classifier"):
         spec, classifier = classifier_of(recipe, data, splits, out, bars)
     with watch.stage("restorers"):
@@ -153,6 +147,22 @@ def run(
         )
     return Run(
         recipe=recipe, data=data, splits=splits, result=result, streams=streams, stopwatch=watch
+    )
+
+
+def splits_of(recipe: Recipe, data: Dataset) -> Splits:
+    """The splits that a recipe asks for, with its seed.
+
+    Raises:
+        DataError: the data have too few images for them.
+        InputError: a split would be empty.
+    """
+    return make_splits(
+        data.labels,
+        data.digests,
+        test_index=data.test_index,
+        sizes=split_sizes(recipe, data),
+        seed=recipe.seed,
     )
 
 

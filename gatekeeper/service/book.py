@@ -15,8 +15,9 @@ from gatekeeper.images import seeds_for
 from gatekeeper.monitoring import WINDOW, Seen, TrafficState, TrafficWatch
 from gatekeeper.pipeline import Gatekeeper
 from gatekeeper.service.bodies import Loaded
+from gatekeeper.service.entries import Entry
 from gatekeeper.service.feedback_bodies import FeedbackBody, FeedbackRequest
-from gatekeeper.service.ledger import Entry, Ledger
+from gatekeeper.service.ledger import Ledger
 from gatekeeper.service.schemas import DecisionBody, SampleBody
 from gatekeeper.service.trust_metrics import TrustMetrics
 from gatekeeper.signals import N_SCALARS

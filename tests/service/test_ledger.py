@@ -12,6 +12,7 @@ import pytest
 
 from gatekeeper.errors import InputError
 from gatekeeper.monitoring import RiskMonitor
+from gatekeeper.service.entries import Entry
 from gatekeeper.service.errors import (
     DrainingError,
     LabelConflictError,
@@ -19,7 +20,7 @@ from gatekeeper.service.errors import (
     TooBusyError,
     UnknownDecisionError,
 )
-from gatekeeper.service.ledger import Entry, Ledger
+from gatekeeper.service.ledger import Ledger
 
 
 def entry(decision_id: str = "one", **changes: Any) -> Entry:
